@@ -1,0 +1,3 @@
+//! Turns a Kafka topic of JSON events into partitioned Parquet files, exactly once.
+
+pub mod engine;
