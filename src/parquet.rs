@@ -15,6 +15,8 @@ pub mod codec;
 pub mod entry;
 mod error;
 mod extra;
+#[cfg(test)]
+mod fixture;
 mod footer;
 mod index;
 pub mod names;

@@ -295,3 +295,6 @@ impl GroupWriter {
         seal(bytes.map_err(EntryError::parquet("finish an entry"))?, self.end)
     }
 }
+
+#[cfg(test)]
+mod tests;
