@@ -1,3 +1,4 @@
 //! Turns a Kafka topic of JSON events into partitioned Parquet files, exactly once.
 
 pub mod engine;
+pub mod generate;
