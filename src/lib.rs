@@ -1,4 +1,5 @@
 //! Turns a Kafka topic of JSON events into partitioned Parquet files, exactly once.
 
 pub mod engine;
+pub mod generate;
 pub mod parquet;
