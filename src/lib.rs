@@ -3,3 +3,4 @@
 pub mod engine;
 pub mod generate;
 pub mod parquet;
+pub mod store;
