@@ -38,10 +38,15 @@ use self::sink::{Lines, Sink};
 
 /// How many events are made between two looks at the clock and the stop flag.
 const BATCH: u64 = 256;
+/// The shortest wait for the next event: high rates come in small bursts, instead of spinning.
+const SHORTEST_WAIT: Duration = Duration::from_millis(5);
 /// The longest wait before looking at the stop flag again.
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
 /// How far event time may run ahead of Kafka's timestamps before a warning, in microseconds: `run --max-future`.
 const AHEAD_US: i64 = 3_600_000_000;
+/// The warning.
+const AHEAD: &str = "event time is more than an hour ahead of the wall clock: readers refuse such events; \
+    see `--start` and `--kafka-timestamps`";
 
 /// What was made.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -131,11 +136,11 @@ fn produce(
         progress.update(elapsed, summary.events, generator.event_time());
         if warn_ahead && generator.event_time().0 - DateTime::<Utc>::from(now).timestamp_micros() > AHEAD_US {
             warn_ahead = false;
-            progress.note("event time is more than an hour ahead of the wall clock: readers refuse such events; see --start and --kafka-timestamps");
+            progress.note(AHEAD);
         }
         match pace.due(elapsed, summary.events) {
             Due::Nothing => break,
-            Due::In(wait) => sink.wait(wait.min(LONGEST_WAIT))?,
+            Due::In(wait) => sink.wait(wait.clamp(SHORTEST_WAIT, LONGEST_WAIT))?,
             Due::Now(events) => {
                 for _ in 0..events.min(BATCH) {
                     let buffer = sink.buffer();

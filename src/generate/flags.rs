@@ -15,7 +15,10 @@ const UNPACED_STEP_SECONDS: f64 = 0.001;
 /// The longest step between events: a day, in picoseconds.
 const LONGEST_STEP_PS: u64 = 86_400 * 1_000_000_000_000;
 
-/// The flags of `generate`.
+/// Produces fake web events: visitors who walk through the pages of a site.
+///
+/// They go to a Kafka topic, or to a file or standard output as JSON lines. Ends at `--count` or `--duration`, or when it
+/// is interrupted, after everything sent was acknowledged.
 #[derive(Debug, Clone, Args)]
 pub struct GenerateConfig {
     /// Where the events go.
@@ -34,7 +37,7 @@ pub struct GenerateConfig {
 #[command(next_help_heading = "Target")]
 pub struct TargetConfig {
     /// Kafka brokers to connect to first, separated by commas.
-    #[arg(long, env = "BROKERS", value_name = "HOST:PORT,…")]
+    #[arg(long, env = "BROKERS", value_name = "HOST:PORT,...")]
     pub brokers: Option<String>,
     /// Topic to produce to. The key of each record is its `page_url_path`.
     #[arg(long, env = "TOPIC", default_value = "web-events")]

@@ -57,3 +57,46 @@ impl Pace {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn pace(rate: Option<f64>, count: Option<u64>, duration: Option<Duration>) -> Pace {
+        Pace::new(&PaceConfig { rate, count, duration })
+    }
+
+    #[test]
+    fn a_rate_spaces_the_events_evenly() {
+        let pace = pace(Some(100.0), None, None);
+        assert_eq!(pace.due(ms(0), 0), Due::Now(1));
+        assert_eq!(pace.due(ms(0), 1), Due::In(ms(10)));
+        assert_eq!(pace.due(ms(7), 1), Due::In(ms(3)));
+        assert_eq!(pace.due(ms(10), 1), Due::Now(1));
+        assert_eq!(pace.due(ms(99), 1), Due::Now(9)); // those at 10, 20, … 90 ms
+    }
+
+    #[test]
+    fn without_a_rate_everything_is_due_at_once() {
+        assert_eq!(pace(None, Some(1000), None).due(ms(0), 400), Due::Now(600));
+        assert_eq!(pace(None, None, None).due(ms(0), 5), Due::Now(u64::MAX));
+    }
+
+    #[test]
+    fn the_lower_limit_wins() {
+        assert_eq!(pace(Some(100.0), Some(70), Some(ms(500))).limit, Some(50));
+        assert_eq!(pace(Some(100.0), Some(20), Some(ms(500))).limit, Some(20));
+        assert_eq!(pace(Some(100.0), Some(20), None).due(ms(900), 20), Due::Nothing);
+    }
+
+    #[test]
+    fn a_duration_without_a_rate_ends_by_the_clock() {
+        let pace = pace(None, None, Some(ms(500)));
+        assert_eq!(pace.due(ms(499), 1), Due::Now(u64::MAX));
+        assert_eq!(pace.due(ms(500), 1), Due::Nothing);
+    }
+}

@@ -105,7 +105,10 @@ impl KafkaSink {
     }
 
     fn undelivered(&self, events: u64) -> GenerateError {
-        let reason = self.producer.context().last_reason().unwrap_or_else(|| "no answer yet".into());
+        let mut reason = self.producer.context().last_reason().unwrap_or_else(|| "no answer yet".into());
+        if self.timestamps == KafkaTimestamps::Event {
+            reason.push_str(" (brokers refuse timestamps too far from their clock: see `--kafka-timestamps`)");
+        }
         GenerateError::Undelivered { events, topic: self.topic.clone(), reason }
     }
 }
