@@ -5,4 +5,7 @@ pub mod engine;
 pub mod generate;
 pub mod kafka;
 pub mod parquet;
+pub mod partition;
+pub mod record;
+pub mod schema;
 pub mod store;
