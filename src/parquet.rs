@@ -5,6 +5,7 @@
 //! * [`entry`] writes an entry: one Parquet file with the rows that came since the entry before, sorted by scope and
 //!   bucket, and the whole state of the lane in its footer;
 //! * [`reader`] reads entries back through [`ReadAt`], the footer alone or a scope's rows;
+//! * [`merge`] puts the rows of older entries before those of a new one;
 //! * [`assembly`] makes the published files of a close out of the entries that hold its rows.
 //!
 //! # Units
@@ -19,16 +20,19 @@ mod extra;
 mod fixture;
 mod footer;
 mod index;
+pub mod merge;
 pub mod names;
 mod plan;
 pub mod reader;
 mod sort;
 mod source;
+mod widen;
 
 pub use assembly::{AssembleError, Assembly, AssemblyOptions, FolderName, PlannedFile, WrittenFile};
 pub use codec::{CodecError, parse_codec};
 pub use entry::{Content, DeadRows, EntryOptions, EntryRows, RowTag, write_entry};
 pub use error::EntryError;
 pub use index::{Segment, Values};
+pub use merge::take_over;
 pub use reader::{EntryReader, RowStream, read_state};
 pub use source::ReadAt;

@@ -129,8 +129,7 @@ impl<'a, W: Write + Send> FileWriter<'a, W> {
             let what = format!("(rows, first offset, last offset) are {written:?} instead of {planned:?}");
             return Err(AssembleError::Contradiction { what });
         }
-        self.writer.finish().map_err(|source| AssembleError::Write { source })?;
-        let row_groups = self.writer.flushed_row_groups().len();
+        let row_groups = self.writer.finish().map_err(|source| AssembleError::Write { source })?.num_row_groups();
         let bytes = u64::try_from(self.writer.bytes_written()).unwrap_or(u64::MAX);
         Ok(WrittenFile { rows: self.rows, first_offset, last_offset, bytes, row_groups })
     }

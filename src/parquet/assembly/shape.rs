@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Int32Array, RecordBatch, StringArray, new_null_array};
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 
 use super::AssembleError;
 use crate::engine::state::{LaneIdentity, Scope};
 use crate::parquet::names::{DEAD, EXTRA, KAFKA_OFFSET, KAFKA_PARTITION, KAFKA_TIMESTAMP, TOPIC};
+use crate::parquet::widen;
 
 /// What a published column is made of.
 #[derive(Debug)]
@@ -106,13 +106,6 @@ fn column(field: &Field, origin: &Origin, rows: &RecordBatch) -> Result<ArrayRef
     match origin {
         Origin::Text(text) => Ok(Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, count)))),
         Origin::Number(number) => Ok(Arc::new(Int32Array::from_value(*number, count))),
-        Origin::Entry(name) => match rows.column_by_name(name) {
-            None => Ok(new_null_array(field.data_type(), count)),
-            Some(column) if column.data_type() == field.data_type() => Ok(Arc::clone(column)),
-            Some(column) => {
-                let exact = CastOptions { safe: false, ..CastOptions::default() };
-                cast_with_options(column, field.data_type(), &exact)
-            }
-        },
+        Origin::Entry(name) => widen::column(rows, name, field.data_type()),
     }
 }

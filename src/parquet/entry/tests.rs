@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
@@ -7,9 +8,13 @@ use super::*;
 use crate::parquet::fixture::{CHAIN, Row, content, entry, epoch, longs, open, state, texts, with_dead};
 use crate::parquet::{EntryReader, ReadAt, read_state};
 
+fn whole(rows: Range<u64>) -> Vec<Range<u64>> {
+    std::iter::once(rows).collect()
+}
+
 fn all_rows(entry: &EntryReader) -> RecordBatch {
     let end = entry.segments().last().map_or(0, |segment| segment.start + segment.rows);
-    let batches: Vec<RecordBatch> = entry.rows(vec![0..end], &|_| true).collect::<Result<_, _>>().expect("sound rows");
+    let batches: Vec<RecordBatch> = entry.rows(whole(0..end), &|_| true).collect::<Result<_, _>>().expect("sound rows");
     arrow::compute::concat_batches(batches[0].schema_ref(), &batches).expect("one schema")
 }
 
@@ -70,7 +75,7 @@ fn an_entry_without_rows_is_small_and_carries_the_state() {
     let entry = open(bytes);
     assert_eq!(*entry.state(), state(2));
     assert!(entry.segments().is_empty());
-    assert_eq!(entry.rows(vec![0..10], &|_| true).count(), 0);
+    assert_eq!(entry.rows(whole(0..10), &|_| true).count(), 0);
 }
 
 #[test]
@@ -91,14 +96,14 @@ fn ranges_are_read_across_row_groups() {
 }
 
 /// Remembers what was read.
-struct Recorder(Bytes, Mutex<Vec<std::ops::Range<u64>>>);
+struct Recorder(Bytes, Mutex<Vec<Range<u64>>>);
 
 impl ReadAt for Recorder {
     fn size(&self) -> u64 {
         self.0.size()
     }
 
-    fn read_at(&self, range: std::ops::Range<u64>) -> std::io::Result<Bytes> {
+    fn read_at(&self, range: Range<u64>) -> std::io::Result<Bytes> {
         self.1.lock().expect("one thread").push(range.clone());
         self.0.read_at(range)
     }
@@ -109,7 +114,7 @@ fn a_footer_takes_one_read_and_a_row_group_another() {
     let bytes = write_entry(&state(1), &hand_worked(), &EntryOptions::default()).expect("an entry");
     let source = Arc::new(Recorder(bytes, Mutex::default()));
     let reader = EntryReader::open(source.clone()).expect("a sound entry");
-    assert_eq!(reader.rows(vec![0..5], &|_| true).count(), 1);
+    assert_eq!(reader.rows(whole(0..5), &|_| true).count(), 1);
     let size = source.0.size();
     let reads = source.1.lock().expect("one thread").clone();
     assert_eq!((reads.len(), reads[0].clone(), reads[1].start), (2, 0..size, 4));
@@ -149,7 +154,7 @@ fn no_flipped_byte_is_overlooked_and_none_panics() {
             let damaged = Bytes::from(damaged);
             let read = catch_unwind(AssertUnwindSafe(|| {
                 let entry = EntryReader::open(Arc::new(damaged))?;
-                entry.rows(vec![0..7], &|_| true).collect::<Result<Vec<_>, _>>()
+                entry.rows(whole(0..7), &|_| true).collect::<Result<Vec<_>, _>>()
             }));
             let read = read.unwrap_or_else(|_| panic!("a panic at byte {at}"));
             // The magic number at the beginning tells nothing, and is not looked at.
