@@ -2,5 +2,6 @@
 
 pub mod engine;
 pub mod generate;
+pub mod metrics;
 pub mod parquet;
 pub mod store;
