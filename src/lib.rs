@@ -2,6 +2,7 @@
 
 pub mod engine;
 pub mod generate;
+pub mod http;
 pub mod metrics;
 pub mod parquet;
 pub mod store;
