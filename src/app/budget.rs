@@ -1,0 +1,101 @@
+//! One budget of memory for everything that grows with the load.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// How much memory is held, against how much may be.
+#[derive(Debug)]
+pub struct Budget {
+    held: AtomicUsize,
+    /// For rows, entries and assembly: what the limit leaves beside the process itself and librdkafka's queues.
+    share: usize,
+    limit: usize,
+}
+
+impl Budget {
+    /// Returns the budget of a process that may use `limit` bytes.
+    ///
+    /// A quarter is for librdkafka's queues, a quarter for the process itself, the allocator and the store's client.
+    #[must_use]
+    pub fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { held: AtomicUsize::new(0), share: limit / 2, limit })
+    }
+
+    /// Returns the bytes that librdkafka's queues may hold.
+    #[must_use]
+    pub const fn queues(&self) -> usize {
+        self.limit / 4
+    }
+
+    /// Returns the bytes held.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Whether the largest lane should append early.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.held() > self.share / 2
+    }
+
+    /// Whether no more may be taken from the queues.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.held() > self.share
+    }
+
+    /// Holds `bytes` until the holding is dropped.
+    #[must_use]
+    pub fn hold(self: &Arc<Self>, bytes: usize) -> Holding {
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+        Holding { budget: Arc::clone(self), bytes }
+    }
+}
+
+/// Memory that is held.
+#[derive(Debug)]
+pub struct Holding {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Holding {
+    /// Changes how much is held.
+    pub fn resize(&mut self, bytes: usize) {
+        if bytes >= self.bytes {
+            self.budget.held.fetch_add(bytes - self.bytes, Ordering::Relaxed);
+        } else {
+            self.budget.held.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
+        }
+        self.bytes = bytes;
+    }
+
+    /// Returns how much is held.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        self.resize(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_dropped_is_held_no_more() {
+        let budget = Budget::new(1000);
+        let mut rows = budget.hold(300);
+        assert!(budget.is_short() && !budget.is_spent());
+        rows.resize(600);
+        assert!(budget.is_spent());
+        drop(rows);
+        assert_eq!(budget.held(), 0);
+    }
+}
