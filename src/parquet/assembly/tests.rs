@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, Int64Array, ListArray, MapBuilder, RecordBatch, StringArray, StringBuilder, StructArray,
+    Array, ArrayRef, DictionaryArray, Int64Array, ListArray, MapBuilder, RecordBatch, StringArray, StringBuilder,
+    StructArray,
 };
-use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::Compression;
@@ -371,6 +372,32 @@ fn wide_rows_are_read_and_written_a_few_at_a_time() {
     let mut assembly = assembly(&close(now(), &[1]), vec![entry]).expect("entries of the close");
     let rows = read(&write_all(&mut assembly)[0].2);
     assert_eq!(texts(&rows, "_extra"), wide.into_iter().map(Some).collect::<Vec<_>>());
+}
+
+#[test]
+fn columns_of_dictionary_keys_become_texts() {
+    let mut content =
+        content(&[(now(), "22", Some("/a"), 1), (now(), "22", Some("/a"), 2), (now(), "22", Some("/b"), 3)]);
+    let batch = &mut content.rows.as_mut().expect("rows").rows;
+    let keys: DictionaryArray<Int32Type> = [Some("x"), None, Some("y")].into_iter().collect();
+    let mut columns: Vec<(String, ArrayRef, bool)> = vec![("keys".to_owned(), Arc::new(keys), true)];
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        columns.push((field.name().clone(), column.clone(), field.is_nullable()));
+    }
+    *batch = RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length");
+    let user = Arc::new(Schema::new(vec![Field::new("keys", DataType::Utf8, true)]));
+    let entries = vec![entry(1, &content)];
+    let assembled = Assembly::open(&close(now(), &[1]), entries, &user, &folder, &AssemblyOptions::default());
+    let files = write_all(&mut assembled.expect("entries of the close"));
+    assert_eq!(texts(&read(&files[0].2), "keys"), [Some("x".to_owned()), None]);
+    assert_eq!(texts(&read(&files[1].2), "keys"), [Some("y".to_owned())]);
+}
+
+#[test]
+fn an_assembly_may_move_to_another_thread() {
+    fn moves<T: Send + 'static>(_: &T) {}
+    let assembly = assembly(&close(now(), &[1, 2, 4]), three_entries()).expect("entries of the close");
+    moves(&assembly);
 }
 
 #[test]
