@@ -5,8 +5,8 @@
 //! beginning to its end as long as files are written in turn; memory holds one row group and one batch of each entry,
 //! and the row group that is being written.
 //!
-//! Rows are decoded and encoded again. A file knows of which segments it is made ([`super::plan`]), so that big ones may
-//! be copied as whole row groups instead.
+//! Rows are decoded and encoded again. The plan of a file names the segments that it is made of, so that big ones
+//! may be copied as whole row groups instead.
 //!
 //! # Invariants
 //! * a file is a pure function of the close, its entries and the options: how entries happen to be read, or which files

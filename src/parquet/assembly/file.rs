@@ -56,6 +56,8 @@ pub(super) fn file_properties(
         .set_created_by(CREATED_BY.to_owned())
         .set_key_value_metadata(Some(says.collect()))
         .set_compression(codec)
+        // Lists and maps under the names that the format gives to their inner fields.
+        .set_coerce_types(true)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_max_row_group_row_count(Some(options.group_rows.max(1)))
         .set_max_row_group_bytes(Some(options.group_bytes.max(1)))

@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, Int64Array, ListArray, MapBuilder, RecordBatch, StringArray, StringBuilder, StructArray,
+    Array, ArrayRef, DictionaryArray, Int64Array, ListArray, MapBuilder, RecordBatch, StringArray, StringBuilder,
+    StructArray,
 };
-use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::Compression;
@@ -338,7 +339,9 @@ fn nested_columns_come_through() {
     let expected = repeat(&content.rows.expect("rows").rows, (0..40).filter(|i| i % 2 == 1));
     let rows = read(&files[1].2);
     for column in ["user", "tags"] {
-        assert_eq!(rows.column_by_name(column), expected.column_by_name(column));
+        let (read, expected) = (rows.column_by_name(column), expected.column_by_name(column).expect("the column"));
+        let names_aside = arrow::compute::cast(read.expect("the column"), expected.data_type()).expect("one type");
+        assert_eq!(&names_aside, expected);
     }
 }
 
@@ -352,6 +355,49 @@ fn big_files_have_row_groups_of_the_given_size() {
     let (_, written, bytes) = write_all(&mut assembly).remove(0);
     assert_eq!((written.rows, written.row_groups), (5_000, 3));
     assert_eq!(read(&bytes).num_rows(), 5_000);
+}
+
+#[test]
+fn wide_rows_are_read_and_written_a_few_at_a_time() {
+    let wide: Vec<String> = (0..40).map(|i| format!("{i}{}", "x".repeat(1_000_000))).collect();
+    let rows: Vec<Row<'_>> = (0..40).map(|offset| (now(), "22", Some("/a"), offset)).collect();
+    let mut content = content(&rows);
+    let batch = &mut content.rows.as_mut().expect("rows").rows;
+    let mut columns = batch.columns().to_vec();
+    columns[2] = Arc::new(StringArray::from(wide.clone()));
+    *batch = RecordBatch::try_new(batch.schema(), columns).expect("the same types");
+    let entry = entry(1, &content);
+    let batches = entry.rows(std::iter::once(0..40).collect(), &|_| true).map(|batch| batch.expect("sound rows"));
+    assert_eq!(batches.map(|batch| batch.num_rows()).max(), Some(4)); // of 1 MB each
+    let mut assembly = assembly(&close(now(), &[1]), vec![entry]).expect("entries of the close");
+    let rows = read(&write_all(&mut assembly)[0].2);
+    assert_eq!(texts(&rows, "_extra"), wide.into_iter().map(Some).collect::<Vec<_>>());
+}
+
+#[test]
+fn columns_of_dictionary_keys_become_texts() {
+    let mut content =
+        content(&[(now(), "22", Some("/a"), 1), (now(), "22", Some("/a"), 2), (now(), "22", Some("/b"), 3)]);
+    let batch = &mut content.rows.as_mut().expect("rows").rows;
+    let keys: DictionaryArray<Int32Type> = [Some("x"), None, Some("y")].into_iter().collect();
+    let mut columns: Vec<(String, ArrayRef, bool)> = vec![("keys".to_owned(), Arc::new(keys), true)];
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        columns.push((field.name().clone(), column.clone(), field.is_nullable()));
+    }
+    *batch = RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length");
+    let user = Arc::new(Schema::new(vec![Field::new("keys", DataType::Utf8, true)]));
+    let entries = vec![entry(1, &content)];
+    let assembled = Assembly::open(&close(now(), &[1]), entries, &user, &folder, &AssemblyOptions::default());
+    let files = write_all(&mut assembled.expect("entries of the close"));
+    assert_eq!(texts(&read(&files[0].2), "keys"), [Some("x".to_owned()), None]);
+    assert_eq!(texts(&read(&files[1].2), "keys"), [Some("y".to_owned())]);
+}
+
+#[test]
+fn an_assembly_may_move_to_another_thread() {
+    fn moves<T: Send + 'static>(_: &T) {}
+    let assembly = assembly(&close(now(), &[1, 2, 4]), three_entries()).expect("entries of the close");
+    moves(&assembly);
 }
 
 #[test]
