@@ -100,7 +100,8 @@ pub fn decode(name: &str) -> Option<(String, Option<String>)> {
 
 /// Returns the beginning of `name` and a hash of the whole.
 fn shortened(name: &str) -> String {
-    let mut end = name.floor_char_boundary(MAX_NAME_BYTES - HASH_BYTES);
+    let room = MAX_NAME_BYTES - HASH_BYTES;
+    let mut end = name.char_indices().map(|(start, _)| start).take_while(|start| *start <= room).last().unwrap_or(0);
     // A cut inside `%XX` would be read as something else.
     if let Some(start) = name.get(..end).and_then(|kept| kept.rfind('%'))
         && start + 3 > end

@@ -320,3 +320,23 @@ fn columns_are_cut_back_and_used_again() {
         assert!(columns.is_empty());
     }
 }
+
+/// One fake web event, as a generator in Python wrote it.
+const WEB_EVENT: &str = r#"{"event_id": "9008f33c-eee0-423c-9c31-39ed2089140c", "event_timestamp": "2026-11-22 17:10:16.211964", "event_type": "pageview", "page_url": "http://www.dummywebsite.com/home", "page_url_path": "/home", "referer_url": "www.bing.com", "referer_url_scheme": "http", "referer_url_port": "80", "referer_medium": "search", "utm_medium": "organic", "utm_source": "bing", "utm_content": "ad_4", "utm_campaign": "campaign_1", "click_id": "483582fd-8b34-4400-aec5-c9d51faae020", "geo_latitude": "3.31332", "geo_longitude": "117.59152", "geo_country": "ID", "geo_timezone": "Asia/Makassar", "geo_region_name": "Tarakan", "ip_address": "188.227.119.30", "browser_name": "Chrome", "browser_user_agent": "Mozilla/5.0 (Macintosh; U; PPC Mac OS X 10_11_4) AppleWebKit/533.2 (KHTML, like Gecko) Chrome/22.0.843.0 Safari/533.2", "browser_language": "nhn_MX", "os": "Macintosh; U; Intel Mac OS X 10_6_8", "os_name": "MacOS", "os_timezone": "Asia/Makassar", "device_type": "Computer", "device_is_mobile": false, "user_custom_id": "carmenlee@yahoo.com", "user_domain_id": "98e751a7-a0ca-41e6-8a93-8c5805552543"}"#;
+
+#[test]
+fn every_value_of_a_web_event_is_in_its_column() {
+    let inferred = crate::schema::infer::infer([WEB_EVENT.as_bytes()], "event_timestamp", &[]);
+    assert_eq!((inferred.schema.fields().len(), inferred.left_out.len()), (30, 0));
+    let options = DecoderOptions { timestamp_field: "event_timestamp".into(), ..options() };
+    let mut decoder = Decoder::new(Arc::new(inferred.schema), options);
+    let mut columns = decoder.columns();
+    decoder.decode(Some(WEB_EVENT.as_bytes()), at(0), &mut columns).unwrap();
+    let event: serde_json::Value = serde_json::from_str(WEB_EVENT).unwrap();
+    for (place, field) in decoder.schema().fields().iter().enumerate() {
+        let value = &event[&field.name];
+        let expected = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        assert_eq!(columns.value_text(place, 0).as_deref(), Some(expected.as_str()), "{}", field.name);
+    }
+    assert!(columns.finish().unwrap().column(30).is_null(0));
+}
