@@ -174,3 +174,6 @@ impl Rejection {
         Self { reason, detail: detail.into() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -321,10 +321,7 @@ mod tests {
         let schema = Schema::new(vec![Field::new("id", Type::Long)]).unwrap();
         let columns = schema.entry_columns();
         let shown: Vec<_> = columns.fields().iter().map(|f| (f.name().as_str(), f.is_nullable())).collect();
-        assert_eq!(
-            shown,
-            [("id", true), ("_extra", true), ("_kafka_offset", false), ("_kafka_timestamp", true)]
-        );
+        assert_eq!(shown, [("id", true), ("_extra", true), ("_kafka_offset", false), ("_kafka_timestamp", true)]);
     }
 
     #[test]

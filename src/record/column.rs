@@ -8,11 +8,11 @@ use std::fmt::Write as _;
 use std::mem::take;
 use std::sync::Arc;
 
+use arrow::array::NullBufferBuilder;
 use arrow::array::{
     ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, BooleanBufferBuilder, ListArray, MapArray, PrimitiveArray,
     StringArray, StructArray,
 };
-use arrow::array::NullBufferBuilder;
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Field as ArrowField, FieldRef, Fields, Float32Type, Float64Type, Int8Type,
@@ -129,9 +129,7 @@ impl Column {
             Self::String(inner) | Self::Binary(inner) => inner.values.len(),
             Self::Struct(inner) => inner.children.iter().map(Self::greatest_offset).max().unwrap_or(0),
             Self::Array(inner) => inner.element.len().max(inner.element.greatest_offset()),
-            Self::Map(inner) => {
-                inner.values.len().max(inner.values.greatest_offset()).max(inner.keys.values.len())
-            }
+            Self::Map(inner) => inner.values.len().max(inner.values.greatest_offset()).max(inner.keys.values.len()),
             Self::Boolean(_)
             | Self::Byte(_)
             | Self::Short(_)
@@ -173,17 +171,19 @@ impl Column {
     pub(crate) fn write_text(&self, row: usize, out: &mut String) -> bool {
         match self {
             Self::String(inner) => inner.get(row).map(|text| out.push_str(&String::from_utf8_lossy(text))).is_some(),
-            Self::Boolean(inner) => inner.get(row).map(|bit| out.push_str(if bit { "true" } else { "false" })).is_some(),
+            Self::Boolean(inner) => {
+                inner.get(row).map(|bit| out.push_str(if bit { "true" } else { "false" })).is_some()
+            }
             Self::Byte(inner) => inner.show(row, out, |value| value),
             Self::Short(inner) => inner.show(row, out, |value| value),
             Self::Integer(inner) => inner.show(row, out, |value| value),
             Self::Long(inner) => inner.show(row, out, |value| value),
             Self::Decimal(inner, _, scale) => inner.show(row, out, |unscaled| Plain { unscaled, scale: *scale }),
             Self::Date(inner) => inner.show(row, out, timestamp::day),
-            Self::Timestamp(inner) => {
-                inner.show(row, out, |us| EventTime(us).utc().format("%Y-%m-%d %H:%M:%S%.6f"))
+            Self::Timestamp(inner) => inner.show(row, out, |us| EventTime(us).utc().format("%Y-%m-%d %H:%M:%S%.6f")),
+            Self::Binary(_) | Self::Float(_) | Self::Double(_) | Self::Struct(_) | Self::Array(_) | Self::Map(_) => {
+                false
             }
-            Self::Binary(_) | Self::Float(_) | Self::Double(_) | Self::Struct(_) | Self::Array(_) | Self::Map(_) => false,
         }
     }
 }

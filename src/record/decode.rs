@@ -166,9 +166,8 @@ impl Decoder {
         let (mut unknown, mut time, mut expected, mut deep) = (Vec::new(), None, 0, false);
         let read = json::members(text, |key, value| {
             // What nests deeper than the limit has at least two brackets for each level.
-            deep |= value.len() >= 2 * MAX_NESTING
-                && json::is_nested(value)
-                && json::nests_deeper(value, MAX_NESTING - 1);
+            deep |=
+                value.len() >= 2 * MAX_NESTING && json::is_nested(value) && json::nests_deeper(value, MAX_NESTING - 1);
             let place = self.lookup.find(&key, expected);
             if place == self.time_place && (place.is_some() || key == self.options.timestamp_field) {
                 time = Some(value);
@@ -241,7 +240,10 @@ fn text(value: Option<&[u8]>) -> Result<&str, Rejection> {
     }
     let text = str::from_utf8(value).map_err(|error| Rejection::new(Reason::NotUtf8, error.to_string()))?;
     if text.starts_with('\u{feff}') {
-        return Err(Rejection::new(Reason::NotJson, "the value begins with a byte order mark, which JSON does not have"));
+        return Err(Rejection::new(
+            Reason::NotJson,
+            "the value begins with a byte order mark, which JSON does not have",
+        ));
     }
     if text.starts_with(|first: char| first.is_ascii_whitespace()) && text.trim_ascii().is_empty() {
         return Err(Rejection::new(Reason::EmptyValue, "the value is white space alone"));

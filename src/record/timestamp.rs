@@ -173,7 +173,8 @@ fn has_absurd_year(text: &str) -> bool {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let year = unsigned.bytes().take_while(u8::is_ascii_digit).count();
     let Some(rest) = unsigned.get(year..) else { return false };
-    year >= 4 && Civil::read(format!("2000{rest}").as_bytes()).is_some()
+    let outside = year > 4 || (year == 4 && unsigned.len() < text.len());
+    outside && Civil::read(format!("2000{rest}").as_bytes()).is_some()
 }
 
 /// Returns the day of `text`, exactly `YYYY-MM-DD`, in days since the Unix epoch; `None` if there is no such day.
@@ -311,10 +312,12 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_told_from_a_time_out_of_range() {
-        for text in ["", "2026-11-22", "2026-02-29T00:00:00Z", "2026-11-22T24:00:00Z", "now", "2026-11-22T17:10Z", "1e"] {
+        for text in ["", "2026-11-22", "2026-02-29T00:00:00Z", "2026-11-22T24:00:00Z", "now", "2026-11-22T17:10Z", "1e"]
+        {
             assert_eq!(shown(text), "Unparsable", "{text}");
         }
-        for text in ["0000-01-01T00:00:00Z", "99999-01-01T00:00:00Z", "-2026-01-01 00:00:00", "+12026-01-01T00:00:00Z"] {
+        for text in ["0000-01-01T00:00:00Z", "99999-01-01T00:00:00Z", "-2026-01-01 00:00:00", "+12026-01-01T00:00:00Z"]
+        {
             assert_eq!(shown(text), "OutOfRange", "{text}");
         }
         assert_eq!(shown("0001-01-01T00:00:00+00:01"), "OutOfRange");

@@ -75,9 +75,7 @@ pub(super) fn put(column: &mut Column, raw: &str, times: &TimestampParser) -> Fi
             let value = Decimal::parse(raw).and_then(|value| value.scaled(*precision, *scale));
             push(value, |value| inner.push(value))
         }
-        Column::Date(inner) => {
-            push(json::string(raw).and_then(|text| parse_date(&text)), |value| inner.push(value))
-        }
+        Column::Date(inner) => push(json::string(raw).and_then(|text| parse_date(&text)), |value| inner.push(value)),
         Column::Timestamp(inner) => push(times.parse_json(raw).ok(), |time| inner.push(time.0)),
         Column::Struct(inner) => put_struct(inner, raw, times),
         Column::Array(inner) => put_array(inner, raw, times),
