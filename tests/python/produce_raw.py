@@ -1,9 +1,9 @@
 """Produces exact bytes: any key, any value or none, any timestamp, any partition.
 
-Reads a JSON list, or JSON lines, of `{"key_b64", "value_b64", "timestamp_ms", "partition"}` from a file or from
-standard input (`-`). `value_b64: null` is a record without a value (a tombstone); a missing key, timestamp or
-partition is left to the client. Records of one partition keep their order. Prints one JSON object a record, in the
-order of the input: `{"partition", "offset"}`.
+Reads a JSON list, or JSON lines, of `{"key_b64", "value_b64", "timestamp_ms", "partition"}` (or `key_hex`,
+`value_hex`) from a file or from standard input (`-`). No value is a record without one (a tombstone), and a missing
+timestamp or partition is left to the client. Records of one partition keep their order. Prints one JSON list a record,
+in the order of the input: `[partition, offset]`.
 """
 
 import argparse
@@ -21,9 +21,13 @@ def records(text):
     return [json.loads(line) for line in text.splitlines() if line.strip()]
 
 
-def decoded(text):
-    """Base64 to bytes, and null to None."""
-    return None if text is None else base64.b64decode(text, validate=True)
+def decoded(record, name):
+    """The bytes of a record's key or value; None if it has none."""
+    if record.get(f"{name}_b64") is not None:
+        return base64.b64decode(record[f"{name}_b64"], validate=True)
+    if record.get(f"{name}_hex") is not None:
+        return bytes.fromhex(record[f"{name}_hex"])
+    return None
 
 
 def main():
@@ -49,8 +53,8 @@ def main():
     sent = [
         producer.send(
             args.topic,
-            key=decoded(record.get("key_b64")),
-            value=decoded(record["value_b64"]),
+            key=decoded(record, "key"),
+            value=decoded(record, "value"),
             timestamp_ms=record.get("timestamp_ms"),
             partition=record.get("partition"),
         )
@@ -59,7 +63,7 @@ def main():
     producer.flush(timeout=120)
     for future in sent:
         metadata = future.get(timeout=60)
-        print(json.dumps({"partition": metadata.partition, "offset": metadata.offset}))
+        print(json.dumps([metadata.partition, metadata.offset]))
     producer.close()
     return 0
 
