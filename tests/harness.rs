@@ -2,10 +2,7 @@
 
 mod common;
 
-use std::{
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{process::Command, time::Duration};
 
 use common::{
     EVENTS,
@@ -131,9 +128,7 @@ fn nothing_outlives_a_killed_test_process() {
     });
     assert!(is_running(pid));
     own.kill();
-    let start = Instant::now();
     wait_for("its child has ended", Duration::from_secs(10), || (!is_running(pid)).then_some(()));
-    assert!(start.elapsed() < Duration::from_secs(10));
 }
 
 #[test]

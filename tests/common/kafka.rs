@@ -388,10 +388,8 @@ impl KafkaCluster {
         list.add_partition(topic, partition);
         let found = self.consumer(group).committed_offsets(list, REQUEST).unwrap();
         let element = found.find_partition(topic, partition)?;
-        match element.offset() {
-            Offset::Offset(offset) => Some((offset, element.metadata().to_owned())),
-            _ => None,
-        }
+        let Offset::Offset(offset) = element.offset() else { return None };
+        Some((offset, element.metadata().to_owned()))
     }
 
     /// Commits an offset with metadata from outside, e.g. an older commit of ours once more. The group must be empty.

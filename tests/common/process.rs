@@ -73,8 +73,7 @@ impl Process {
 
     /// The same, with these environment variables.
     pub fn ours_with(args: &[&str], environment: &[(&str, String)]) -> Self {
-        let program = option_env!("CARGO_BIN_EXE_streams-to-parquet").expect("the package has no such binary");
-        let mut command = Command::new(program);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_streams-to-parquet"));
         command.args(args).env_clear();
         for name in ["PATH", "HOME", "RUST_BACKTRACE", "RUST_LOG"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
