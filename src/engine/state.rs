@@ -200,6 +200,9 @@ pub struct Totals {
     pub dead_letters: u64,
     /// Late records that `--late drop` chose to drop.
     pub dropped: u64,
+    /// Offsets that were gone before they were read, and that `--on-data-loss skip` chose to skip.
+    #[serde(default)]
+    pub skipped_offsets: u64,
 }
 
 /// The decision that the rows of a scope are complete in this lane; its files are still to be published.

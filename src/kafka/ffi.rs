@@ -1,0 +1,343 @@
+//! The few librdkafka calls that rdkafka does not offer.
+//!
+//! Each wrapper owns what it must free and keeps the client alive for as long as librdkafka may use it; no raw pointer leaves this module.
+#![allow(unsafe_code, reason = "batches from split queues, queued commits and topic ids are in no safe binding")]
+
+use std::collections::HashMap;
+use std::ffi::{CStr, CString, c_void};
+use std::fmt;
+use std::ptr::{self, NonNull};
+use std::slice;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::bindings as rd;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+type Handle = NonNull<rd::rd_kafka_queue_t>;
+
+/// A queue of librdkafka that belongs to a client: partitions are forwarded to it, events are read from it.
+///
+/// The client is kept alive, since a queue must be destroyed before its client is.
+pub struct Queue<C: ConsumerContext + 'static> {
+    queue: Handle,
+    consumer: Arc<BaseConsumer<C>>,
+}
+
+impl<C: ConsumerContext + 'static> fmt::Debug for Queue<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").field("queue", &self.queue).finish_non_exhaustive()
+    }
+}
+
+// SAFETY: librdkafka's queues are internally locked and may be used from any thread (INTRODUCTION.md, "Threads and callbacks").
+unsafe impl<C: ConsumerContext + 'static> Send for Queue<C> {}
+// SAFETY: as above; every method takes `&self` and passes the pointer to functions that lock.
+unsafe impl<C: ConsumerContext + 'static> Sync for Queue<C> {}
+
+impl<C: ConsumerContext + 'static> Queue<C> {
+    /// Makes a queue of the consumer's client; `None` when librdkafka has no memory for it.
+    #[must_use]
+    pub fn new(consumer: &Arc<BaseConsumer<C>>) -> Option<Self> {
+        // SAFETY: the pointer is that of a living client, which the `Arc` keeps alive longer than the queue.
+        let queue = unsafe { rd::rd_kafka_queue_new(consumer.client().native_ptr()) };
+        Some(Self { queue: NonNull::new(queue)?, consumer: Arc::clone(consumer) })
+    }
+
+    /// Sends the records of a partition to this queue instead of the consumer's, whenever it is assigned from now on.
+    ///
+    /// # Errors
+    /// When the topic's name has a NUL byte, or librdkafka does not know the partition.
+    pub fn take_partition(&self, topic: &str, partition: i32) -> Result<(), KafkaError> {
+        let failed = || KafkaError::Subscription(format!("cannot split off partition {partition} of topic {topic}"));
+        let name = CString::new(topic).map_err(|_| failed())?;
+        // SAFETY: the client lives, the name is a C string that librdkafka copies; the result is a reference of our own.
+        let source = unsafe { rd::rd_kafka_queue_get_partition(self.consumer.client().native_ptr(), name.as_ptr(), partition) };
+        let source = NonNull::new(source).ok_or_else(failed)?;
+        // SAFETY: both queues are living and of the same client; the partition's reference is given back at once, as the
+        // forwarding itself holds what it needs.
+        unsafe {
+            rd::rd_kafka_queue_forward(source.as_ptr(), self.queue.as_ptr());
+            rd::rd_kafka_queue_destroy(source.as_ptr());
+        }
+        Ok(())
+    }
+
+    /// Waits up to `timeout` for records, and returns at most `batch.capacity()` of them in `batch`.
+    pub fn consume(&self, timeout: Duration, batch: &mut Batch) {
+        batch.clear();
+        let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: the slice holds `len` pointers for librdkafka to write; what it returns are messages that we own.
+        let count = unsafe {
+            rd::rd_kafka_consume_batch_queue(self.queue.as_ptr(), timeout_ms, batch.messages.as_mut_ptr(), batch.messages.len())
+        };
+        batch.count = usize::try_from(count).unwrap_or(0);
+    }
+
+    /// Sends an OffsetCommit; the answer comes by [`Queue::poll_commit`] with `tag`.
+    ///
+    /// # Errors
+    /// When the client refuses it at once.
+    pub fn commit(&self, offsets: &TopicPartitionList, tag: usize) -> Result<(), KafkaError> {
+        let opaque = ptr::without_provenance_mut::<c_void>(tag);
+        // SAFETY: client, list and queue live; the list is copied; `opaque` is a number that nobody dereferences; without a callback
+        // the answer is an event on the queue.
+        let code = unsafe {
+            rd::rd_kafka_commit_queue(self.consumer.client().native_ptr(), offsets.ptr(), self.queue.as_ptr(), None, opaque)
+        };
+        match code {
+            rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
+            code => Err(KafkaError::ConsumerCommit(code.into())),
+        }
+    }
+
+    /// Returns the answer to a commit, if one has come: its tag, and the error if it failed, for any of its partitions.
+    #[must_use]
+    pub fn poll_commit(&self) -> Option<(usize, Option<RDKafkaErrorCode>)> {
+        loop {
+            // SAFETY: the queue lives; the event is destroyed below, on each path.
+            let event = NonNull::new(unsafe { rd::rd_kafka_queue_poll(self.queue.as_ptr(), 0) })?;
+            // SAFETY: the event is ours, and lives until it is destroyed.
+            let answer = unsafe {
+                (rd::rd_kafka_event_type(event.as_ptr()) == rd::RD_KAFKA_EVENT_OFFSET_COMMIT).then(|| {
+                    let tag = rd::rd_kafka_event_opaque(event.as_ptr()).addr();
+                    (tag, first_error(event))
+                })
+            };
+            // SAFETY: ours, and not used afterwards.
+            unsafe { rd::rd_kafka_event_destroy(event.as_ptr()) };
+            if answer.is_some() {
+                return answer;
+            }
+        }
+    }
+}
+
+/// Returns the error of a commit's answer, or of any of its partitions.
+///
+/// # Safety
+/// `event` must be a living event of type offset commit.
+unsafe fn first_error(event: NonNull<rd::rd_kafka_event_t>) -> Option<RDKafkaErrorCode> {
+    const FINE: rd::rd_kafka_resp_err_t = rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+    // SAFETY: by contract; the list belongs to the event, and its elements are `cnt` many.
+    unsafe {
+        let whole = rd::rd_kafka_event_error(event.as_ptr());
+        if whole != FINE {
+            return Some(whole.into());
+        }
+        let list = rd::rd_kafka_event_topic_partition_list(event.as_ptr()).as_ref()?;
+        let count = usize::try_from(list.cnt).unwrap_or(0);
+        let elements = if list.elems.is_null() { &[] } else { slice::from_raw_parts(list.elems, count) };
+        elements.iter().find(|element| element.err != FINE).map(|element| element.err.into())
+    }
+}
+
+impl<C: ConsumerContext + 'static> Drop for Queue<C> {
+    fn drop(&mut self) {
+        // SAFETY: ours, destroyed once; the client is still alive.
+        unsafe { rd::rd_kafka_queue_destroy(self.queue.as_ptr()) };
+    }
+}
+
+/// Records (and partition events) as librdkafka handed them over. Their bytes are librdkafka's own, and live as long as they stay here.
+#[derive(Debug)]
+pub struct Batch {
+    messages: Vec<*mut rd::rd_kafka_message_t>,
+    count: usize,
+}
+
+// SAFETY: the messages are owned by the batch alone, and librdkafka lets any thread read and destroy them.
+unsafe impl Send for Batch {}
+
+/// One element of a [`Batch`].
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// The topic, as librdkafka names it.
+    pub topic: &'a str,
+    /// The partition.
+    pub partition: i32,
+    /// The record's offset; for the log's end the next offset that will be written.
+    pub offset: i64,
+    /// What it is.
+    pub content: Content<'a>,
+}
+
+/// What an element of a [`Batch`] is.
+#[derive(Debug, Clone, Copy)]
+pub enum Content<'a> {
+    /// A record.
+    Record {
+        /// Its key.
+        key: Option<&'a [u8]>,
+        /// Its value; `None` is a null, not an empty value.
+        value: Option<&'a [u8]>,
+        /// Milliseconds since the Unix epoch; -1 if it has none.
+        timestamp_ms: i64,
+    },
+    /// The log's end.
+    End,
+    /// The partition cannot be read.
+    Error(RDKafkaErrorCode),
+}
+
+impl Batch {
+    /// Returns a batch with room for `capacity` records.
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self { messages: vec![ptr::null_mut(); capacity], count: 0 }
+    }
+
+    /// Returns how many there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Returns them in the order of their partitions' logs.
+    pub fn iter(&self) -> impl Iterator<Item = Message<'_>> {
+        self.messages.iter().take(self.count).filter_map(|message| {
+            // SAFETY: the first `count` pointers are messages that we own until `clear`, which needs `&mut self`.
+            unsafe { message.as_ref().map(|message| read(message)) }
+        })
+    }
+
+    fn clear(&mut self) {
+        for message in self.messages.iter_mut().take(self.count) {
+            // SAFETY: ours, destroyed once: `count` is reset below.
+            unsafe { rd::rd_kafka_message_destroy(*message) };
+            *message = ptr::null_mut();
+        }
+        self.count = 0;
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// Views a message.
+///
+/// # Safety
+/// The message must live for `'a`, and have its topic set, as all messages of a consumer have.
+unsafe fn read(message: &rd::rd_kafka_message_t) -> Message<'_> {
+    // SAFETY: by contract; key and payload are valid for their lengths, or null.
+    unsafe {
+        let topic = if message.rkt.is_null() { c"" } else { CStr::from_ptr(rd::rd_kafka_topic_name(message.rkt)) };
+        let content = match message.err {
+            rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Content::Record {
+                key: bytes(message.key, message.key_len),
+                value: bytes(message.payload, message.len),
+                timestamp_ms: rd::rd_kafka_message_timestamp(message, ptr::null_mut()),
+            },
+            rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => Content::End,
+            code => Content::Error(code.into()),
+        };
+        Message { topic: topic.to_str().unwrap_or(""), partition: message.partition, offset: message.offset, content }
+    }
+}
+
+/// # Safety
+/// `start` must be null or valid for `len` bytes for `'a`.
+unsafe fn bytes<'a>(start: *const c_void, len: usize) -> Option<&'a [u8]> {
+    // SAFETY: by contract.
+    (!start.is_null()).then(|| unsafe { slice::from_raw_parts(start.cast(), len) })
+}
+
+/// Returns the generation that the group's coordinator gave this member; negative when it is no member. An empty group would accept a
+/// commit of generation -1 from anyone.
+#[must_use]
+pub fn generation<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> i32 {
+    // SAFETY: the client lives; the metadata is ours, and destroyed once.
+    unsafe {
+        let metadata = rd::rd_kafka_consumer_group_metadata(consumer.client().native_ptr());
+        if metadata.is_null() {
+            return -1;
+        }
+        let generation = rd::rd_kafka_consumer_group_metadata_generation_id(metadata);
+        rd::rd_kafka_consumer_group_metadata_destroy(metadata);
+        generation
+    }
+}
+
+/// Returns the log's first offset and its end as the client last heard of them, without asking the broker; `None` if it has not.
+#[must_use]
+pub fn known_watermarks<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str, partition: i32) -> Option<(i64, i64)> {
+    let name = CString::new(topic).ok()?;
+    let (mut low, mut high) = (-1, -1);
+    // SAFETY: the client lives, the name is a C string, both numbers may be written.
+    let code = unsafe {
+        rd::rd_kafka_get_watermark_offsets(consumer.client().native_ptr(), name.as_ptr(), partition, &raw mut low, &raw mut high)
+    };
+    (code == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some((low, high))
+}
+
+/// Returns the ids of topics (KIP-516), which change when a topic is deleted and created again. Topics of brokers that do not tell are left out.
+#[must_use]
+pub fn topic_ids<C: ConsumerContext>(consumer: &BaseConsumer<C>, topics: &[String], timeout: Duration) -> HashMap<String, String> {
+    let names: Vec<CString> = topics.iter().filter_map(|topic| CString::new(topic.as_str()).ok()).collect();
+    let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
+    let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    let mut ids = HashMap::new();
+    // SAFETY: all objects are made here, checked, used while they live, and destroyed once; the event owns the descriptions, whose strings are
+    // copied before it is destroyed.
+    unsafe {
+        let client = consumer.client().native_ptr();
+        let queue = rd::rd_kafka_queue_new(client);
+        let collection = rd::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
+        if !queue.is_null() && !collection.is_null() {
+            rd::rd_kafka_DescribeTopics(client, collection, ptr::null(), queue);
+            let event = rd::rd_kafka_queue_poll(queue, timeout_ms);
+            if !event.is_null() {
+                collect_ids(event, &mut ids);
+                rd::rd_kafka_event_destroy(event);
+            }
+        }
+        if !collection.is_null() {
+            rd::rd_kafka_TopicCollection_destroy(collection);
+        }
+        if !queue.is_null() {
+            rd::rd_kafka_queue_destroy(queue);
+        }
+    }
+    ids
+}
+
+/// # Safety
+/// `event` must be a living event.
+unsafe fn collect_ids(event: *mut rd::rd_kafka_event_t, ids: &mut HashMap<String, String>) {
+    // SAFETY: by contract; the result and all that it points to belong to the event.
+    unsafe {
+        let result = rd::rd_kafka_event_DescribeTopics_result(event);
+        if result.is_null() || rd::rd_kafka_event_error(event) != rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return;
+        }
+        let mut count = 0;
+        let topics = rd::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+        if topics.is_null() {
+            return;
+        }
+        for topic in slice::from_raw_parts(topics, count) {
+            let error = rd::rd_kafka_TopicDescription_error(*topic);
+            let failed = !error.is_null() && rd::rd_kafka_error_code(error) != rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+            let id = rd::rd_kafka_TopicDescription_topic_id(*topic);
+            if failed || id.is_null() {
+                continue;
+            }
+            let (name, id) = (rd::rd_kafka_TopicDescription_name(*topic), rd::rd_kafka_Uuid_base64str(id));
+            if !name.is_null() && !id.is_null() {
+                let text = |text| CStr::from_ptr(text).to_string_lossy().into_owned();
+                ids.insert(text(name), text(id));
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Entries to the published files of a close.
+//!
+//! The files are planned from the indexes of the entries; then the rows of each file are streamed out of all entries that
+//! hold some, oldest entry first within a bucket, which is the order of offsets. Each entry is read once from its
+//! beginning to its end as long as files are written in turn; memory holds one row group and one batch of each entry,
+//! and the row group that is being written.
+//!
+//! Rows are decoded and encoded again. A file knows of which segments it is made ([`super::plan`]), so that big ones may
+//! be copied as whole row groups instead.
+//!
+//! # Invariants
+//! * a file is a pure function of the close, its entries and the options: how entries happen to be read, or which files
+//!   of the close were written before, leaves no trace in it;
+//! * what was written is what the indexes promised, row for row and offset for offset; else the file is an error.
+
+mod cursor;
+mod error;
+mod file;
+mod shape;
+
+use std::io::Write;
+
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+
+use self::cursor::Cursor;
+use self::file::{FileWriter, file_properties};
+use self::shape::Shape;
+use super::codec::parse_codec;
+use super::names::DEAD_PARTITION_BY;
+use super::plan::{FilePlan, plan};
+use super::reader::EntryReader;
+use crate::engine::state::{Close, LaneState, Scope};
+
+pub use self::error::AssembleError;
+pub use super::plan::FolderName;
+
+/// How published files are written, beside what the close's recipe says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssemblyOptions {
+    /// The most rows of a row group.
+    pub group_rows: usize,
+    /// The encoded size that a row group should not pass, in bytes; also bounds the memory of a file.
+    pub group_bytes: usize,
+}
+
+impl Default for AssemblyOptions {
+    fn default() -> Self {
+        Self { group_rows: 1_048_576, group_bytes: 64 << 20 }
+    }
+}
+
+/// A file that is to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedFile {
+    /// The partition values as its folders tell them, one for each of [`Assembly::partition_columns`].
+    pub values: Vec<Option<String>>,
+    /// How many rows.
+    pub rows: u64,
+    /// The lowest Kafka offset among them.
+    pub first_offset: i64,
+    /// The highest Kafka offset among them.
+    pub last_offset: i64,
+}
+
+/// A file that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenFile {
+    /// How many rows.
+    pub rows: u64,
+    /// The lowest Kafka offset among them.
+    pub first_offset: i64,
+    /// The highest Kafka offset among them.
+    pub last_offset: i64,
+    /// The size of the file in bytes.
+    pub bytes: u64,
+    /// How many row groups.
+    pub row_groups: usize,
+}
+
+/// The files of a close, one after the other.
+#[derive(Debug)]
+pub struct Assembly {
+    close: Close,
+    /// The state of the first entry, for what all of them share; `None` if there is none.
+    lane: Option<LaneState>,
+    columns: Vec<String>,
+    shape: Shape,
+    codec: parquet::basic::Compression,
+    options: AssemblyOptions,
+    files: Vec<FilePlan>,
+    cursors: Vec<Cursor>,
+    /// The file to plan next; the one before is the current one.
+    next: usize,
+}
+
+impl Assembly {
+    /// Plans the files of `close` out of `entries`, which are those that the close names, in its order.
+    ///
+    /// `schema` has the user's columns, as all files of the close's schema version have them; `folder` names the folder
+    /// of a partition column and value.
+    ///
+    /// # Errors
+    /// When an entry is not the one that the close names, is of another lane log or partitioning, or has no rows of it.
+    pub fn open(
+        close: &Close,
+        entries: Vec<EntryReader>,
+        schema: &SchemaRef,
+        folder: &dyn Fn(&str, Option<&str>) -> FolderName,
+        options: &AssemblyOptions,
+    ) -> Result<Self, AssembleError> {
+        let codec = parse_codec(&close.recipe.compression)
+            .map_err(|source| AssembleError::Codec { source: Box::new(source) })?;
+        check_entries(close, &entries)?;
+        let columns = match close.scope {
+            Scope::OnTime(_) | Scope::Late(_) => close.recipe.partition_by.clone(),
+            Scope::DeadLetter => DEAD_PARTITION_BY.map(str::to_owned).to_vec(),
+        };
+        let lane = entries.first().map(|entry| entry.state().clone());
+        let shape = Shape::new(close.scope, schema, &columns, lane.as_ref().map(|lane| &lane.identity));
+        let mut of_scope = Vec::with_capacity(entries.len());
+        for entry in &entries {
+            let all = entry.segments();
+            let first = all.iter().position(|segment| segment.scope == close.scope).unwrap_or(all.len());
+            let segments = all.get(first..).unwrap_or_default();
+            let count = segments.iter().take_while(|segment| segment.scope == close.scope).count();
+            let segments = segments.get(..count).unwrap_or_default();
+            if segments.is_empty() {
+                return Err(AssembleError::NoRows { entry: entry.state().entry });
+            }
+            if segments.iter().any(|segment| segment.values.len() != columns.len()) {
+                return Err(AssembleError::Partitioning {
+                    entry: entry.state().entry,
+                    found: entry.partition_by().to_vec(),
+                    expected: columns,
+                });
+            }
+            of_scope.push((first, segments));
+        }
+        let max_buckets = usize::try_from(close.recipe.max_buckets).unwrap_or(usize::MAX);
+        let files = plan(&of_scope, &columns, max_buckets, folder);
+        let cursors = Cursor::for_files(&entries, &files);
+        Ok(Self {
+            close: close.clone(),
+            lane,
+            columns,
+            shape,
+            codec,
+            options: options.clone(),
+            files,
+            cursors,
+            next: 0,
+        })
+    }
+
+    /// Returns the partition columns, in the order of the folders.
+    #[must_use]
+    pub fn partition_columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// Returns the columns of the published files.
+    #[must_use]
+    pub fn schema(&self) -> &SchemaRef {
+        self.shape.schema()
+    }
+
+    /// Returns how many files there are.
+    #[must_use]
+    pub fn files(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Moves on to the next file, whether or not the current one was written.
+    pub fn next_file(&mut self) -> Option<PlannedFile> {
+        let file = self.files.get(self.next)?;
+        self.next += 1;
+        Some(PlannedFile {
+            values: file.values.iter().map(|value| value.as_deref().map(str::to_owned)).collect(),
+            rows: file.rows(),
+            first_offset: file.first_offset(),
+            last_offset: file.last_offset(),
+        })
+    }
+
+    /// Writes the current file. May be repeated, and gives the same bytes again.
+    ///
+    /// # Errors
+    /// When an entry cannot be read, its rows are not what its index says, or `to` fails; what was written is void.
+    pub fn write_file(&mut self, to: impl Write + Send) -> Result<WrittenFile, AssembleError> {
+        let current = self.next.checked_sub(1).and_then(|current| self.files.get(current));
+        let (Some(file), Some(lane)) = (current, &self.lane) else { return Err(AssembleError::NoFile) };
+        let properties = file_properties(&self.close, lane, file, self.codec, &self.options);
+        let writer_options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        let schema = self.shape.schema().clone();
+        let writer = ArrowWriter::try_new_with_options(to, schema, writer_options)
+            .map_err(|source| AssembleError::Write { source })?;
+        let mut writer = FileWriter::new(writer, &self.shape, chunk_rows(file, &self.cursors));
+        for bucket in &file.buckets {
+            let kept: Vec<(&str, Option<&str>)> =
+                bucket.keeps.iter().map(|i| (self.columns[*i].as_str(), bucket.values[*i].as_deref())).collect();
+            for part in &bucket.parts {
+                let Some(cursor) = self.cursors.get_mut(part.entry) else { continue };
+                cursor.read(part.segment, &self.shape, |rows| writer.push(rows, &kept))?;
+            }
+        }
+        writer.finish(file)
+    }
+}
+
+/// Returns how many rows of a file are encoded at once: what fits for all of its entries.
+fn chunk_rows(file: &FilePlan, cursors: &[Cursor]) -> usize {
+    let parts = file.buckets.iter().flat_map(|bucket| &bucket.parts);
+    parts.filter_map(|part| cursors.get(part.entry)).map(Cursor::batch_rows).min().unwrap_or(1)
+}
+
+/// Checks that the entries are those that the close names, of one lane log, and partitioned as its recipe says.
+fn check_entries(close: &Close, entries: &[EntryReader]) -> Result<(), AssembleError> {
+    if close.rows.len() != entries.len() {
+        return Err(AssembleError::Count { expected: close.rows.len(), found: entries.len() });
+    }
+    for (expected, entry) in close.rows.iter().zip(entries) {
+        let state = entry.state();
+        if state.entry != *expected {
+            return Err(AssembleError::OtherEntry { expected: *expected, found: state.entry });
+        }
+        let first = entries.first().map_or(state, EntryReader::state);
+        if state.chain != first.chain || state.identity != first.identity {
+            return Err(AssembleError::OtherLog { entry: state.entry });
+        }
+        if close.scope != Scope::DeadLetter && entry.partition_by() != close.recipe.partition_by {
+            return Err(AssembleError::Partitioning {
+                entry: state.entry,
+                found: entry.partition_by().to_vec(),
+                expected: close.recipe.partition_by.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! One published file, as it is written.
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::compute::{concat_batches, max, min};
+use arrow::datatypes::Int64Type;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+
+use super::shape::Shape;
+use super::{AssembleError, AssemblyOptions, WrittenFile};
+use crate::engine::state::{Close, LaneState, Scope};
+use crate::parquet::extra;
+use crate::parquet::names::CREATED_BY;
+use crate::parquet::plan::FilePlan;
+
+/// Returns how a file is written, and what it says of itself.
+pub(super) fn file_properties(
+    close: &Close,
+    lane: &LaneState,
+    file: &FilePlan,
+    codec: Compression,
+    options: &AssemblyOptions,
+) -> WriterProperties {
+    let kind = match close.scope {
+        Scope::OnTime(_) => "on_time",
+        Scope::Late(_) => "late",
+        Scope::DeadLetter => "dead_letter",
+    };
+    let mut says = vec![
+        ("topic", lane.identity.topic.clone()),
+        ("kafka_partition", lane.identity.partition.to_string()),
+        ("chain", lane.chain.to_string()),
+        ("closing_entry", close.entry.number.to_string()),
+        ("kind", kind.to_owned()),
+    ];
+    if let Some(epoch) = close.scope.epoch() {
+        says.push(("epoch_start", epoch.start.to_string()));
+        says.push(("epoch_end", epoch.end.to_string()));
+    }
+    says.extend([
+        ("rows", file.rows().to_string()),
+        ("first_offset", file.first_offset().to_string()),
+        ("last_offset", file.last_offset().to_string()),
+        ("schema", close.recipe.schema.to_string()),
+        ("layout", close.recipe.layout.to_string()),
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+    ]);
+    let says = says.into_iter().map(|(key, value)| KeyValue::new(format!("streams-to-parquet.{key}"), value));
+    WriterProperties::builder()
+        .set_created_by(CREATED_BY.to_owned())
+        .set_key_value_metadata(Some(says.collect()))
+        .set_compression(codec)
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_max_row_group_row_count(Some(options.group_rows.max(1)))
+        .set_max_row_group_bytes(Some(options.group_bytes.max(1)))
+        .build()
+}
+
+/// Encodes rows in chunks of one size, whatever pieces they come in: where pages end depends on how rows are handed over.
+pub(super) struct FileWriter<'a, W: Write + Send> {
+    writer: ArrowWriter<W>,
+    shape: &'a Shape,
+    chunk_rows: usize,
+    waiting: VecDeque<RecordBatch>,
+    waiting_rows: usize,
+    rows: u64,
+    /// The lowest and the highest offset so far.
+    offsets: Option<(i64, i64)>,
+}
+
+impl<'a, W: Write + Send> FileWriter<'a, W> {
+    pub(super) fn new(writer: ArrowWriter<W>, shape: &'a Shape, chunk_rows: usize) -> Self {
+        let chunk_rows = chunk_rows.max(1);
+        Self { writer, shape, chunk_rows, waiting: VecDeque::new(), waiting_rows: 0, rows: 0, offsets: None }
+    }
+
+    /// Takes rows of one bucket; `kept` has the partition values that go into their `_extra`.
+    pub(super) fn push(&mut self, rows: RecordBatch, kept: &[(&str, Option<&str>)]) -> Result<(), AssembleError> {
+        let mut rows = if kept.is_empty() { rows } else { keep(rows, self.shape, kept)? };
+        self.count(&rows);
+        while self.waiting_rows + rows.num_rows() >= self.chunk_rows {
+            let taken = self.chunk_rows - self.waiting_rows;
+            self.waiting.push_back(rows.slice(0, taken));
+            rows = rows.slice(taken, rows.num_rows() - taken);
+            self.encode()?;
+        }
+        if rows.num_rows() > 0 {
+            self.waiting_rows += rows.num_rows();
+            self.waiting.push_back(rows);
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, rows: &RecordBatch) {
+        self.rows += u64::try_from(rows.num_rows()).unwrap_or(0);
+        let offsets = rows.column(self.shape.offset()).as_primitive_opt::<Int64Type>();
+        let Some((low, high)) = offsets.and_then(|offsets| min(offsets).zip(max(offsets))) else { return };
+        let (first, last) = self.offsets.unwrap_or((low, high));
+        self.offsets = Some((first.min(low), last.max(high)));
+    }
+
+    fn encode(&mut self) -> Result<(), AssembleError> {
+        self.waiting_rows = 0;
+        let waiting = std::mem::take(&mut self.waiting);
+        let rows = match waiting.len() {
+            0 => return Ok(()),
+            1 => waiting.into_iter().next(),
+            _ => Some(
+                concat_batches(self.shape.schema(), &waiting)
+                    .map_err(|source| AssembleError::Write { source: source.into() })?,
+            ),
+        };
+        rows.map_or(Ok(()), |rows| self.writer.write(&rows)).map_err(|source| AssembleError::Write { source })
+    }
+
+    /// Writes the rest and the footer, and compares what was written with the plan.
+    pub(super) fn finish(mut self, plan: &FilePlan) -> Result<WrittenFile, AssembleError> {
+        self.encode()?;
+        let (first_offset, last_offset) = self.offsets.unwrap_or_default();
+        let written = (self.rows, first_offset, last_offset);
+        let planned = (plan.rows(), plan.first_offset(), plan.last_offset());
+        if written != planned {
+            let what = format!("(rows, first offset, last offset) are {written:?} instead of {planned:?}");
+            return Err(AssembleError::Contradiction { what });
+        }
+        let row_groups = self.writer.finish().map_err(|source| AssembleError::Write { source })?.num_row_groups();
+        let bytes = u64::try_from(self.writer.bytes_written()).unwrap_or(u64::MAX);
+        Ok(WrittenFile { rows: self.rows, first_offset, last_offset, bytes, row_groups })
+    }
+}
+
+/// Returns `rows` with partition values added to each row's `_extra`.
+fn keep(rows: RecordBatch, shape: &Shape, kept: &[(&str, Option<&str>)]) -> Result<RecordBatch, AssembleError> {
+    let Some(place) = shape.extra() else { return Ok(rows) };
+    let Some(texts) = rows.column(place).as_string_opt::<i32>() else { return Ok(rows) };
+    let texts: StringArray = texts.iter().map(|text| extra::with_values(text, kept)).collect();
+    let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
+    if let Some(column) = columns.get_mut(place) {
+        *column = Arc::new(texts) as ArrayRef;
+    }
+    RecordBatch::try_new(rows.schema(), columns)
+        .map_err(|source| AssembleError::Column { column: crate::parquet::names::EXTRA.to_owned(), source })
+}

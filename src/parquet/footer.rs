@@ -1,0 +1,118 @@
+//! The footer of an entry: sealed with a checksum when written, and believed only with it.
+//!
+//! The checksum covers every byte from the end of the rows to the end of the file, itself taken as zeros; it is looked at
+//! before anything is parsed. The row groups have their own, in the index.
+
+use bytes::Bytes;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use sha2::{Digest, Sha256};
+
+use super::error::EntryError;
+use super::index::Index;
+use super::names::{CHECKSUM, FORMAT, SEGMENTS, STATE};
+use super::source::ReadAt;
+use crate::engine::state::{LaneState, STATE_VERSION};
+
+/// What stands where the checksum will.
+pub(super) const UNSEALED: &str = "0000000000000000";
+
+/// What is read at once from the end of an entry: most footers are smaller.
+const TAIL_BYTES: u64 = 64 * 1024;
+/// The length of the footer and Parquet's magic number.
+const TRAILER_BYTES: usize = 8;
+const MAGIC: &[u8] = b"PAR1";
+
+/// A footer whose checksum agreed.
+pub(super) struct Footer {
+    pub(super) parquet: ParquetMetaData,
+    pub(super) state: LaneState,
+    pub(super) index: Index,
+    /// Where the footer begins, in bytes.
+    pub(super) start: u64,
+}
+
+/// Returns the checksum of some bytes: the first 64 bits of their SHA-256, in hexadecimal digits.
+pub(super) fn checksum(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part);
+    }
+    let mut text = hex::encode(hash.finalize());
+    text.truncate(UNSEALED.len());
+    text
+}
+
+/// Puts the checksum into the footer of a finished entry, whose rows end at `rows_end`.
+///
+/// # Errors
+/// When there is no room for it, which the writer of the footer left.
+pub(super) fn seal(mut file: Vec<u8>, rows_end: usize) -> Result<Bytes, EntryError> {
+    let footer = file.get_mut(rows_end..).unwrap_or_default();
+    let at = checksum_at(footer).ok_or_else(|| EntryError::rows("no room for the checksum of the footer"))?;
+    let sum = checksum(&[footer]);
+    footer[at..at + UNSEALED.len()].copy_from_slice(sum.as_bytes());
+    Ok(file.into())
+}
+
+/// Returns where in a footer the digits of the checksum are: behind the last mention of its key, the Thrift header of
+/// the value and the value's length.
+fn checksum_at(footer: &[u8]) -> Option<usize> {
+    let key = footer.windows(CHECKSUM.len()).rposition(|window| window == CHECKSUM.as_bytes())?;
+    let at = key + CHECKSUM.len() + 2;
+    (footer.len() >= at + UNSEALED.len() + TRAILER_BYTES).then_some(at)
+}
+
+/// Reads the footer of an entry: one read of the last 64 KiB, and one more if it is larger.
+///
+/// # Errors
+/// When the source fails, or the bytes are no sound entry of a known version.
+pub(super) fn load(source: &dyn ReadAt) -> Result<Footer, EntryError> {
+    let size = source.size();
+    let read = |range| source.read_at(range).map_err(|source| EntryError::Read { source });
+    let mut tail = read(size.saturating_sub(TAIL_BYTES)..size)?;
+    let (rest, trailer) = tail.split_last_chunk::<TRAILER_BYTES>().ok_or(EntryError::Truncated { size })?;
+    let [a, b, c, d, magic @ ..] = trailer;
+    if magic != MAGIC {
+        // An entry that lost its end still has its beginning; what never had one is something else.
+        let begins = read(0..4)?;
+        return Err(if begins == MAGIC { EntryError::Truncated { size } } else { EntryError::Foreign });
+    }
+    let length = u64::from(u32::from_le_bytes([*a, *b, *c, *d]));
+    let available = u64::try_from(rest.len()).unwrap_or(u64::MAX);
+    let footer_bytes = length.saturating_add(8);
+    let start = size.checked_sub(footer_bytes).ok_or(EntryError::Truncated { size })?;
+    if length > available {
+        tail = read(start..size)?;
+    }
+    let skip = tail.len().saturating_sub(usize::try_from(footer_bytes).unwrap_or(usize::MAX));
+    parse(&tail.slice(skip..), start)
+}
+
+fn parse(footer: &[u8], start: u64) -> Result<Footer, EntryError> {
+    let at = checksum_at(footer).ok_or(EntryError::Foreign)?;
+    let (before, rest) = footer.split_at(at);
+    let (found, behind) = rest.split_at(UNSEALED.len());
+    if checksum(&[before, UNSEALED.as_bytes(), behind]).as_bytes() != found {
+        return Err(EntryError::damaged("the checksum of its footer does not agree"));
+    }
+    let thrift = footer.get(..footer.len().saturating_sub(TRAILER_BYTES)).unwrap_or_default();
+    let parquet =
+        ParquetMetaDataReader::decode_metadata(thrift).map_err(EntryError::parquet("decode the footer of an entry"))?;
+    let value = |key: &'static str| {
+        let pairs = parquet.file_metadata().key_value_metadata().into_iter().flatten();
+        let found = pairs.filter(|pair| pair.key == key).find_map(|pair| pair.value.as_deref());
+        found.ok_or_else(|| EntryError::damaged(format!("its footer lacks `{key}`")))
+    };
+    let known = STATE_VERSION;
+    let found = value(FORMAT)?;
+    if found != known.to_string() {
+        return Err(EntryError::Version { found: found.to_owned(), known });
+    }
+    let state: LaneState =
+        serde_json::from_str(value(STATE)?).map_err(EntryError::json("parse the state of a lane"))?;
+    if state.version != known {
+        return Err(EntryError::Version { found: state.version.to_string(), known });
+    }
+    let index = serde_json::from_str(value(SEGMENTS)?).map_err(EntryError::json("parse the index of an entry"))?;
+    Ok(Footer { parquet, state, index, start })
+}

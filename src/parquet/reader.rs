@@ -1,0 +1,246 @@
+//! Entries read back: the footer alone, or the rows of some ranges as a stream of small batches.
+//!
+//! A row group is read with one request, and its checksum is compared before anything in it is decoded. One stream
+//! holds one row group (compressed) and one batch, so that the streams of many entries can be merged at once.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
+    RowSelector,
+};
+
+use super::error::EntryError;
+use super::footer::{self, Footer, checksum};
+use super::index::Segment;
+use super::source::{GroupBytes, ReadAt};
+use crate::engine::state::LaneState;
+
+/// The length of Parquet's magic number, behind which the first row group begins.
+const MAGIC_BYTES: u64 = 4;
+/// The most rows of a batch.
+const BATCH_ROWS: u64 = 1_024;
+/// The size in memory that a batch should not pass, in bytes.
+const BATCH_BYTES: u64 = 4 << 20;
+
+/// Reads the state that an entry carries: its footer, and no rows.
+///
+/// # Errors
+/// When the source fails, or the bytes are no sound entry of a known version.
+pub fn read_state(source: &dyn ReadAt) -> Result<LaneState, EntryError> {
+    footer::load(source).map(|footer| footer.state)
+}
+
+/// An entry that is open for reading.
+#[derive(Clone)]
+pub struct EntryReader {
+    source: Arc<dyn ReadAt>,
+    parquet: ArrowReaderMetadata,
+    state: Arc<LaneState>,
+    partition_by: Vec<String>,
+    segments: Arc<[Segment]>,
+    groups: Arc<[GroupPlace]>,
+}
+
+impl std::fmt::Debug for EntryReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EntryReader").field("entry", &self.state.entry).finish_non_exhaustive()
+    }
+}
+
+/// Where a row group is, and what it holds.
+struct GroupPlace {
+    number: usize,
+    bytes: Range<u64>,
+    rows: Range<u64>,
+    batch_rows: usize,
+    checksum: String,
+}
+
+impl EntryReader {
+    /// Opens an entry: reads its footer.
+    ///
+    /// # Errors
+    /// When the source fails, or the bytes are no sound entry of a known version.
+    pub fn open(source: Arc<dyn ReadAt>) -> Result<Self, EntryError> {
+        let mut footer = footer::load(source.as_ref())?;
+        let groups = group_places(&footer)?;
+        let segments = footer.index.take_segments()?;
+        let rows = groups.last().map_or(0, |group| group.rows.end);
+        if segments.last().map_or(0, |segment| segment.start.saturating_add(segment.rows)) != rows {
+            return Err(EntryError::damaged("its segments are not its rows"));
+        }
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let parquet = ArrowReaderMetadata::try_new(Arc::new(footer.parquet), options)
+            .map_err(EntryError::parquet("read the columns of an entry"))?;
+        Ok(Self {
+            source,
+            parquet,
+            state: Arc::new(footer.state),
+            partition_by: footer.index.partition_by,
+            segments: segments.into(),
+            groups: groups.into(),
+        })
+    }
+
+    /// Returns the state of the lane that the entry carries.
+    #[must_use]
+    pub fn state(&self) -> &LaneState {
+        &self.state
+    }
+
+    /// Returns the partition columns that the values of its rows belong to.
+    #[must_use]
+    pub fn partition_by(&self) -> &[String] {
+        &self.partition_by
+    }
+
+    /// Returns where the rows of each scope and bucket are, in row order.
+    #[must_use]
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Returns how many rows are decoded at once, at most, in the row groups that `rows` touch.
+    pub(super) fn batch_rows(&self, rows: &Range<u64>) -> usize {
+        let touched = self.groups.iter().filter(|group| group.rows.start < rows.end && rows.start < group.rows.end);
+        touched.map(|group| group.batch_rows).min().unwrap_or(1)
+    }
+
+    /// Streams the rows of `ranges`, which are ascending and do not overlap, in the columns that `wanted` names.
+    #[must_use]
+    pub fn rows(&self, ranges: Vec<Range<u64>>, wanted: &dyn Fn(&str) -> bool) -> RowStream {
+        let schema = self.parquet.parquet_schema();
+        let fields = schema.root_schema().get_fields().iter().enumerate();
+        let columns = ProjectionMask::roots(schema, fields.filter(|(_, f)| wanted(f.name())).map(|(i, _)| i));
+        RowStream { entry: self.clone(), columns, ranges, group: 0, batches: None }
+    }
+
+    /// Reads and checks a row group, and begins to decode what `selection` names of it.
+    fn decode(
+        &self,
+        group: &GroupPlace,
+        selection: RowSelection,
+        columns: &ProjectionMask,
+    ) -> Result<ParquetRecordBatchReader, EntryError> {
+        let bytes = self.source.read_at(group.bytes.clone()).map_err(|source| EntryError::Read { source })?;
+        if checksum(&[&bytes]) != group.checksum {
+            return Err(EntryError::damaged(format!("the checksum of its row group {} does not agree", group.number)));
+        }
+        let bytes = GroupBytes { base: group.bytes.start, bytes };
+        ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, self.parquet.clone())
+            .with_row_groups(vec![group.number])
+            .with_row_selection(selection)
+            .with_projection(columns.clone())
+            .with_batch_size(group.batch_rows)
+            .build()
+            .map_err(EntryError::parquet("decode a row group of an entry"))
+    }
+}
+
+fn group_places(footer: &Footer) -> Result<Vec<GroupPlace>, EntryError> {
+    let row_groups = footer.parquet.row_groups();
+    if row_groups.len() != footer.index.groups.len() {
+        return Err(EntryError::damaged("its index and its row groups differ in number"));
+    }
+    let mut places = Vec::with_capacity(row_groups.len());
+    let (mut start, mut row) = (MAGIC_BYTES, 0_u64);
+    for (number, (group, indexed)) in row_groups.iter().zip(&footer.index.groups).enumerate() {
+        let rows = u64::try_from(group.num_rows()).map_err(|_| EntryError::damaged("a row group of negative size"))?;
+        if indexed.end < start || indexed.end > footer.start {
+            return Err(EntryError::damaged("a row group outside of the file"));
+        }
+        let fit = BATCH_BYTES.saturating_mul(rows) / indexed.decoded_bytes.max(1);
+        places.push(GroupPlace {
+            number,
+            bytes: start..indexed.end,
+            rows: row..row.saturating_add(rows),
+            batch_rows: usize::try_from(fit.clamp(1, BATCH_ROWS)).unwrap_or(1),
+            checksum: indexed.checksum.clone(),
+        });
+        start = indexed.end;
+        row = row.saturating_add(rows);
+    }
+    Ok(places)
+}
+
+/// The rows of some ranges of an entry, batch by batch. Ends after an error.
+pub struct RowStream {
+    entry: EntryReader,
+    columns: ProjectionMask,
+    ranges: Vec<Range<u64>>,
+    /// The next row group to look at.
+    group: usize,
+    batches: Option<ParquetRecordBatchReader>,
+}
+
+impl std::fmt::Debug for RowStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RowStream").field("entry", &self.entry).field("group", &self.group).finish_non_exhaustive()
+    }
+}
+
+impl Iterator for RowStream {
+    type Item = Result<RecordBatch, EntryError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(batch) = self.batches.as_mut().and_then(Iterator::next) {
+                return Some(batch.map_err(EntryError::parquet("decode rows of an entry")));
+            }
+            self.batches = None;
+            let group = self.entry.groups.get(self.group)?;
+            self.group += 1;
+            let Some(selection) = selection(&group.rows, &self.ranges) else { continue };
+            match self.entry.decode(group, selection, &self.columns) {
+                Ok(batches) => self.batches = Some(batches),
+                Err(error) => {
+                    self.group = usize::MAX;
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
+
+/// Returns what of the rows `group` lies in `ranges` (ascending), or `None` if nothing does.
+fn selection(group: &Range<u64>, ranges: &[Range<u64>]) -> Option<RowSelection> {
+    let first = ranges.partition_point(|range| range.end <= group.start);
+    let mut selectors = Vec::new();
+    let mut at = group.start;
+    let length = |range: Range<u64>| usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+    for range in ranges.iter().skip(first).take_while(|range| range.start < group.end) {
+        let (start, end) = (range.start.max(at), range.end.min(group.end));
+        if start >= end {
+            continue;
+        }
+        if at < start {
+            selectors.push(RowSelector::skip(length(at..start)));
+        }
+        selectors.push(RowSelector::select(length(start..end)));
+        at = end;
+    }
+    (!selectors.is_empty()).then(|| RowSelection::from(selectors))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selection_is_what_a_row_group_and_the_ranges_share() {
+        let ranges = [2..5, 5..7, 9..12, 20..21];
+        let skip = RowSelector::skip;
+        let select = RowSelector::select;
+        assert_eq!(selection(&(0..2), &ranges), None);
+        assert_eq!(selection(&(0..4), &ranges), Some(RowSelection::from(vec![skip(2), select(2)])));
+        assert_eq!(
+            selection(&(4..11), &ranges),
+            Some(RowSelection::from(vec![select(1), select(2), skip(2), select(2)]))
+        );
+        assert_eq!(selection(&(12..20), &ranges), None);
+    }
+}

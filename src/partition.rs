@@ -1,0 +1,2 @@
+//! Partition values and the folders that are named after them.
+pub mod hive;
