@@ -2,10 +2,12 @@
 
 pub mod app;
 pub mod config;
+pub mod demo;
 pub mod engine;
 pub mod error;
 pub mod generate;
 pub mod http;
+pub mod infer;
 pub mod kafka;
 pub mod metrics;
 pub mod parquet;

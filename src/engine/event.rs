@@ -215,6 +215,8 @@ pub enum Input {
         /// The next offset that will be written.
         offset: Offset,
     },
+    /// Kafka does not serve the next offset: append what was read, then look where the log begins and ends.
+    Interrupted,
     /// Memory is short: append soon.
     Flush,
     /// A bounded run has reached its end: close everything, unless `keep_open`.

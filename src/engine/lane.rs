@@ -133,6 +133,8 @@ pub struct Lane {
     /// When the oldest thing to say was first seen.
     unsaid_since_ms: Option<u64>,
     flush: bool,
+    /// Kafka did not serve the next offset.
+    interrupted: bool,
     finish: Option<Finish>,
     handing_over: bool,
     /// When the last record came, or reading began.
@@ -158,7 +160,8 @@ impl Lane {
         let base = recover::before_the_first_entry(&identity);
         let mut lane = Self {
             ids: Pcg64Mcg::new(seed),
-            next_ticket: 0,
+            // Tickets of two lanes of one partition do not meet, either.
+            next_ticket: u64::try_from(seed >> 65).unwrap_or(0),
             actions: VecDeque::new(),
             now,
             phase: Phase::Stopped,
@@ -168,6 +171,7 @@ impl Lane {
             pending: None,
             unsaid_since_ms: None,
             flush: false,
+            interrupted: false,
             finish: None,
             handing_over: false,
             last_record_ms: now.mono_ms,
@@ -240,6 +244,7 @@ impl Lane {
             Input::Published { ticket, outcome } => self.published(ticket, outcome),
             Input::Marked { ticket, done } => self.marked(ticket, done),
             Input::AtEnd { offset } => self.reached_end(offset),
+            Input::Interrupted => self.interrupted = matches!(self.phase, Phase::Running),
             Input::Flush => self.flush = true,
             Input::Finish { keep_open } => self.finish = Some(Finish { keep_open }),
             Input::HandOver => self.handing_over = true,

@@ -169,3 +169,10 @@ pub fn offsets<C: ConsumerContext>(
         asked.map_err(|source| ClusterError::Offsets { topic: topic.to_owned(), partition, source })?;
     Ok((Offset(low), Offset(high)))
 }
+
+/// Returns the partitions that a topic has now; `None` if the broker does not say.
+pub fn partitions<C: ConsumerContext>(reader: &BaseConsumer<C>, topic: &str) -> Option<Vec<PartitionId>> {
+    let metadata = reader.fetch_metadata(Some(topic), PATIENCE).ok()?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none())?;
+    Some(found.partitions().iter().map(|partition| PartitionId(partition.id())).collect())
+}

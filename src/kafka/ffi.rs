@@ -209,7 +209,8 @@ impl Batch {
         })
     }
 
-    fn clear(&mut self) {
+    /// Gives the messages back.
+    pub fn clear(&mut self) {
         for message in self.messages.iter_mut().take(self.count) {
             // SAFETY: ours, destroyed once: `count` is reset below.
             unsafe { rd::rd_kafka_message_destroy(*message) };

@@ -73,6 +73,7 @@ impl Lane {
                 }
                 if !self.handing_over {
                     self.advance_publication();
+                    self.resume();
                 }
             }
         }
@@ -103,7 +104,7 @@ impl Lane {
         let since = self.unsaid_since_ms.unwrap_or(self.publication.finished_since_ms().unwrap_or(self.now.mono_ms));
         let interval = self.now.mono_ms >= since.saturating_add(self.config.commit_interval_ms);
         let closes = self.through_at_cut() > self.base.closed_through;
-        self.flush || interval || closes || self.flush_is_due() || self.is_finishing()
+        self.flush || self.interrupted || interval || closes || self.flush_is_due() || self.is_finishing()
     }
 
     /// Returns the time through which epochs are closed if the lane is cut now.

@@ -62,6 +62,7 @@ impl Lane {
         self.existing.clear();
         self.unsaid_since_ms = None;
         self.flush = false;
+        self.interrupted = false;
         self.at_end = false;
         let from = match &self.committed {
             Committed::Ours { metadata, .. } => Some(EntryNumber(metadata.entry.0.saturating_sub(1))),
@@ -84,6 +85,14 @@ impl Lane {
             Step::ResolveStart => Action::ResolveStart { ticket },
             Step::Start { offset } => Action::Start { ticket, offset },
         });
+    }
+
+    /// Starts anew at the position, after what was read before is durable: Kafka's log may have lost the rest.
+    pub(super) fn resume(&mut self) {
+        if self.interrupted && self.pending.is_none() && !self.has_unsaid_records() {
+            self.interrupted = false;
+            self.ask(Step::Start { offset: self.live.position });
+        }
     }
 
     /// Asks again what got no answer, when its time has come.

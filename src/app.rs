@@ -1,0 +1,20 @@
+//! Wires the edges to the engine; owns the clock, the threads and the shutdown.
+//!
+//! One instance: a poll thread (a member of the group), worker threads with the lanes, and a runtime for the store. Records go from
+//! librdkafka's queues to the workers without a thread between; everything slow is asked for and answered by messages.
+
+mod board;
+mod budget;
+pub mod clock;
+mod group;
+mod instance;
+mod io;
+mod marking;
+mod publisher;
+mod runner;
+mod tally;
+pub mod topic;
+mod worker;
+
+pub use instance::{Instance, run};
+pub use tally::Summary;

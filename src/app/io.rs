@@ -1,0 +1,362 @@
+//! What lanes ask of the store and of Kafka, carried out beside the workers; the answers come back as facts.
+
+use std::io;
+use std::ops::Range;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rdkafka::consumer::Consumer;
+use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use super::board::Board;
+use super::budget::{Budget, Holding};
+use super::clock;
+use super::marking;
+use super::publisher::Publisher;
+use super::runner::Kept;
+use super::tally::Tally;
+use super::topic::Topic;
+use super::worker::ToWorker;
+use crate::config::StartAt;
+use crate::engine::event::{Input, LoadOutcome, PutOutcome, Ticket};
+use crate::engine::state::{ChainId, Close, EntryNumber, LaneState, Offset};
+use crate::engine::time::EventTime;
+use crate::kafka::cluster;
+use crate::kafka::ffi;
+use crate::kafka::member::{CommitRequest, GroupConsumer, Request, TopicPartition};
+use crate::metrics::{LaneMetrics, Metrics};
+use crate::parquet::{Content, EntryError, EntryOptions, ReadAt, read_state, write_entry};
+use crate::store::read::StoredObject;
+use crate::store::{Layout, Store, chain};
+
+/// How long to wait before Kafka is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// How long a seek may take before it is tried again.
+const SEEK: Duration = Duration::from_secs(5);
+
+impl ReadAt for StoredObject {
+    fn size(&self) -> u64 {
+        Self::size(self)
+    }
+
+    fn read_at(&self, range: Range<u64>) -> io::Result<Bytes> {
+        self.read(range)
+    }
+}
+
+/// What all lanes of an instance share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) store: Store,
+    pub(super) runtime: Handle,
+    pub(super) consumer: Arc<GroupConsumer>,
+    pub(super) member: Sender<Request>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) budget: Arc<Budget>,
+    /// How many closes are assembled at once.
+    pub(super) assembly: Arc<Semaphore>,
+}
+
+/// The hands of one lane.
+#[derive(Clone)]
+pub(super) struct Io {
+    shared: Shared,
+    topic: Arc<Topic>,
+    partition: TopicPartition,
+    worker: Sender<ToWorker>,
+    board: Arc<Board>,
+}
+
+impl std::fmt::Debug for Io {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Io").field("partition", &self.partition).finish_non_exhaustive()
+    }
+}
+
+impl Io {
+    pub(super) const fn new(
+        shared: Shared,
+        topic: Arc<Topic>,
+        partition: TopicPartition,
+        worker: Sender<ToWorker>,
+        board: Arc<Board>,
+    ) -> Self {
+        Self { shared, topic, partition, worker, board }
+    }
+
+    fn answer(&self, input: Input) {
+        // A worker that is gone has no use for it.
+        let _ = self.worker.send(ToWorker::Fact { partition: self.partition.clone(), input });
+    }
+
+    /// Says that the instance cannot go on.
+    pub(super) fn fail(&self, why: String) {
+        self.board.fail(why);
+    }
+
+    fn layout(&self) -> &Layout {
+        &self.topic.layout
+    }
+
+    fn warn(&self, what: &str, error: &dyn std::error::Error) {
+        tracing::warn!(
+            topic = %self.partition.topic, partition = %self.partition.partition, error = %chain(error), "{what}; trying again"
+        );
+    }
+
+    pub(super) fn known_end(&self) -> Option<Offset> {
+        let (topic, partition) = (&self.partition.topic, self.partition.partition.0);
+        ffi::known_watermarks(&self.shared.consumer, topic, partition).map(|(_, high)| Offset(high))
+    }
+
+    pub(super) fn commit(&self, request: CommitRequest) {
+        if self.shared.member.send(Request::Commit(request)).is_err() {
+            tracing::debug!("the member is gone; the next owner commits");
+        }
+    }
+
+    pub(super) fn list(&self, ticket: Ticket, from: Option<EntryNumber>) {
+        let io = self.clone();
+        self.shared.runtime.spawn(async move {
+            let listed = io.shared.store.list_entries(io.layout(), io.partition.partition, from).await;
+            if let Err(error) = &listed {
+                io.warn("the lane log cannot be listed", error);
+            }
+            io.answer(Input::Listed { ticket, numbers: listed.ok() });
+        });
+    }
+
+    pub(super) fn load(&self, ticket: Ticket, number: EntryNumber) {
+        let io = self.clone();
+        self.shared.runtime.spawn(async move {
+            let key = io.layout().entry(io.partition.partition, number);
+            let outcome = match io.shared.store.open_object(&key, &io.shared.runtime).await {
+                Ok(None) => LoadOutcome::Absent,
+                Ok(Some(object)) => {
+                    let read = tokio::task::spawn_blocking(move || read_state(&object)).await;
+                    read.map_or(LoadOutcome::NoAnswer, |read| io.loaded(read))
+                }
+                Err(error) => {
+                    io.warn("an entry cannot be loaded", &error);
+                    LoadOutcome::NoAnswer
+                }
+            };
+            io.answer(Input::Loaded { ticket, outcome });
+        });
+    }
+
+    fn loaded(&self, read: Result<LaneState, EntryError>) -> LoadOutcome {
+        match read {
+            Ok(state) => LoadOutcome::Found(Box::new(state)),
+            Err(EntryError::Read { source }) if source.kind() == io::ErrorKind::NotFound => LoadOutcome::Absent,
+            Err(error @ EntryError::Read { .. }) => {
+                self.warn("an entry cannot be loaded", &error);
+                LoadOutcome::NoAnswer
+            }
+            Err(error) => LoadOutcome::Unreadable(chain(&error)),
+        }
+    }
+
+    pub(super) fn look_for_receipts(&self, ticket: Ticket) {
+        let io = self.clone();
+        self.shared.runtime.spawn(async move {
+            let found = io.has_receipts().await;
+            if let Err(error) = &found {
+                io.warn("receipts cannot be listed", error);
+            }
+            io.answer(Input::ReceiptsFound { ticket, found: found.ok() });
+        });
+    }
+
+    async fn has_receipts(&self) -> Result<bool, crate::store::StoreError> {
+        for folder in [self.layout().epochs(), self.layout().dead_letter_receipts()] {
+            let listed = self.shared.store.list(&folder).await?;
+            if listed.iter().any(|key| Layout::is_receipt_of(self.partition.partition, key)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the lane that asked is still wanted. Kafka is not asked again for one that is gone.
+    fn is_wanted(&self) -> bool {
+        self.shared.consumer.assignment().is_ok_and(|list| {
+            list.find_partition(&self.partition.topic, self.partition.partition.0).is_some()
+        })
+    }
+
+    /// Asks Kafka where the partition begins and ends, until it answers.
+    fn log_range(&self) -> Option<(Offset, Offset)> {
+        loop {
+            match cluster::offsets(&self.shared.consumer, &self.partition.topic, self.partition.partition) {
+                Ok(range) => return Some(range),
+                Err(_) if !self.is_wanted() => return None,
+                Err(error) => self.warn("Kafka does not say where the partition begins and ends", &error),
+            }
+            std::thread::sleep(ASK_AGAIN);
+        }
+    }
+
+    pub(super) fn resolve_start(&self, ticket: Ticket) {
+        let io = self.clone();
+        self.shared.runtime.spawn_blocking(move || {
+            if let Some((low, high)) = io.log_range() {
+                let offset = match io.topic.start {
+                    StartAt::Earliest => low,
+                    StartAt::Latest => high,
+                };
+                io.answer(Input::Resolved { ticket, offset });
+            }
+        });
+    }
+
+    /// Makes Kafka serve the partition from `offset` on. What was fetched before is dropped by librdkafka.
+    pub(super) fn start(&self, ticket: Ticket, offset: Offset) {
+        let io = self.clone();
+        self.shared.runtime.spawn_blocking(move || {
+            let Some((low, high)) = io.log_range() else { return };
+            if offset < low || offset > high {
+                return io.answer(Input::OutOfRange { ticket, low, high });
+            }
+            loop {
+                match io.seek(offset) {
+                    Ok(()) => return io.answer(Input::Started { ticket }),
+                    Err(_) if !io.is_wanted() => return,
+                    // The assignment may not have reached librdkafka's fetcher yet.
+                    Err(error) => tracing::debug!(partition = ?io.partition, %error, "seeking again"),
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+    }
+
+    fn seek(&self, offset: Offset) -> Result<(), rdkafka::error::KafkaError> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&self.partition.topic, self.partition.partition.0, KafkaOffset::Offset(offset.0))?;
+        let sought = self.shared.consumer.seek_partitions(list, SEEK)?;
+        sought.elements().iter().try_for_each(|element| element.error())
+    }
+
+    pub(super) fn append(
+        &self,
+        ticket: Ticket,
+        state: LaneState,
+        content: Content,
+        kept: &Kept,
+        held: Holding,
+        metrics: &Arc<LaneMetrics>,
+    ) {
+        let (io, kept, metrics) = (self.clone(), Arc::clone(kept), Arc::clone(metrics));
+        self.shared.runtime.spawn(async move {
+            let (entry, began) = (state.entry, clock::elapsed());
+            let written = tokio::task::spawn_blocking(move || {
+                // The rows leave memory as soon as they are bytes.
+                let written = write_entry(&state, &content, &EntryOptions::default());
+                drop(content);
+                written
+            });
+            let bytes = match written.await {
+                Ok(Ok(bytes)) => bytes,
+                Ok(Err(error)) => return io.fail(format!("entry {} of {:?}: {}", entry.number, io.partition, chain(&error))),
+                Err(error) => return io.fail(format!("entry {} of {:?}: {error}", entry.number, io.partition)),
+            };
+            let mut held = held;
+            held.resize(bytes.len());
+            *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some((entry, bytes.clone()));
+            metrics.entries.inc();
+            metrics.entry_bytes.inc_by(u64::try_from(bytes.len()).unwrap_or(0));
+            io.put_entry(ticket, entry.number, bytes, &kept, &metrics).await;
+            io.shared.metrics.observe_append(clock::elapsed().saturating_sub(began));
+        });
+    }
+
+    pub(super) fn append_again(&self, ticket: Ticket, kept: &Kept, metrics: &Arc<LaneMetrics>) {
+        let (io, kept, metrics) = (self.clone(), Arc::clone(kept), Arc::clone(metrics));
+        self.shared.runtime.spawn(async move {
+            let again = kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some((entry, bytes)) = again {
+                io.put_entry(ticket, entry.number, bytes, &kept, &metrics).await;
+            }
+        });
+    }
+
+    async fn put_entry(&self, ticket: Ticket, number: EntryNumber, bytes: Bytes, kept: &Kept, metrics: &LaneMetrics) {
+        let key = self.layout().entry(self.partition.partition, number);
+        let outcome = self.shared.store.create(&key, bytes).await;
+        match outcome {
+            PutOutcome::Created => *kept.lock().unwrap_or_else(PoisonError::into_inner) = None,
+            PutOutcome::NoAnswer => metrics.append_no_answer.inc(),
+            PutOutcome::AlreadyThere => {}
+        }
+        self.answer(Input::Appended { ticket, outcome });
+    }
+
+    pub(super) fn publish(
+        &self,
+        ticket: Ticket,
+        close: Close,
+        chain: ChainId,
+        metrics: &Arc<LaneMetrics>,
+        tally: &Arc<Tally>,
+    ) {
+        let publisher = Publisher {
+            store: self.shared.store.clone(),
+            runtime: self.shared.runtime.clone(),
+            topic: Arc::clone(&self.topic),
+            partition: self.partition.partition,
+            chain,
+            close,
+            lane_metrics: Arc::clone(metrics),
+            metrics: Arc::clone(&self.shared.metrics),
+            tally: Arc::clone(tally),
+            budget: Arc::clone(&self.shared.budget),
+        };
+        let io = self.clone();
+        self.shared.runtime.spawn(async move {
+            let Ok(permit) = Arc::clone(&io.shared.assembly).acquire_owned().await else { return };
+            let outcome = tokio::task::spawn_blocking(move || {
+                let outcome = publisher.publish();
+                drop(permit);
+                outcome
+            });
+            match outcome.await {
+                Ok(outcome) => io.answer(Input::Published { ticket, outcome }),
+                Err(error) => io.fail(format!("publishing {:?}: {error}", io.partition)),
+            }
+        });
+    }
+
+    pub(super) fn mark(&self, ticket: Ticket, through: EventTime) {
+        let io = self.clone();
+        self.shared.runtime.spawn(async move {
+            let partitions = io.partitions_now().await;
+            let marked = marking::mark(&io.shared.store, &io.topic, io.partition.partition, through, &partitions).await;
+            match &marked {
+                Ok(oldest) => io.shared.metrics.set_oldest_unmarked(&io.partition.topic, *oldest),
+                Err(error) => io.warn("epoch markers cannot be put", error),
+            }
+            io.answer(Input::Marked { ticket, done: marked.is_ok() });
+        });
+    }
+
+    /// Returns the topic's partitions as they are now; as they were at the start if Kafka does not say.
+    async fn partitions_now(&self) -> Vec<crate::engine::state::PartitionId> {
+        let io = self.clone();
+        let asked = tokio::task::spawn_blocking(move || cluster::partitions(&io.shared.consumer, &io.partition.topic));
+        asked.await.ok().flatten().unwrap_or_else(|| self.topic.info.partitions.clone())
+    }
+
+    pub(super) fn collect(&self, numbers: Vec<EntryNumber>) {
+        let io = self.clone();
+        self.shared.runtime.spawn(async move {
+            let keys = numbers.iter().map(|number| io.layout().entry(io.partition.partition, *number)).collect();
+            if let Err(error) = io.shared.store.delete(keys).await {
+                tracing::warn!(error = %chain(&error), "entries that are no longer needed are left; a later listing finds them");
+            }
+        });
+    }
+}

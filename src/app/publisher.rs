@@ -1,0 +1,237 @@
+//! One publication: the files of a close are assembled out of the lane log, created, and receipted.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::runtime::Handle;
+
+use super::budget::Budget;
+use super::clock;
+use super::tally::Tally;
+use super::topic::Topic;
+use crate::engine::event::PublishOutcome;
+use crate::engine::publish::{PublishJob, PublishStep, StepOutcome};
+use crate::engine::state::{ChainId, Close, Offset, PartitionId, Scope, Totals};
+use crate::metrics::{LaneMetrics, Metrics};
+use crate::parquet::{AssembleError, Assembly, AssemblyOptions, EntryError, EntryReader, FolderName, PlannedFile};
+use crate::partition::hive;
+use crate::store::{Store, StoreError, chain};
+
+/// The version of the receipt's format.
+const RECEIPT_VERSION: u32 = 1;
+/// What assembling is reckoned to hold: decoded batches, the row group being encoded, the part being uploaded.
+const ASSEMBLY_BYTES: usize = 24 << 20;
+
+/// The durable record that a close is published.
+#[derive(Debug, Serialize)]
+struct Receipt<'a> {
+    version: u32,
+    topic: &'a str,
+    topic_id: &'a str,
+    partition: PartitionId,
+    chain: ChainId,
+    /// The closing entry's number.
+    entry: u64,
+    #[serde(flatten)]
+    scope: Scope,
+    /// The lane's position and totals in the closing entry.
+    position: Offset,
+    totals: Totals,
+    schema: u32,
+    rows: u64,
+    bytes: u64,
+    files: &'a [FileReceipt],
+    program: &'static str,
+}
+
+/// A file as it is in the store.
+#[derive(Debug, Serialize)]
+struct FileReceipt {
+    path: String,
+    rows: u64,
+    first_offset: i64,
+    last_offset: i64,
+    bytes: u64,
+    sha256: String,
+}
+
+/// One publication of one close.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    pub(super) store: Store,
+    pub(super) runtime: Handle,
+    pub(super) topic: Arc<Topic>,
+    pub(super) partition: PartitionId,
+    pub(super) chain: ChainId,
+    pub(super) close: Close,
+    pub(super) lane_metrics: Arc<LaneMetrics>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) tally: Arc<Tally>,
+    pub(super) budget: Arc<Budget>,
+}
+
+/// Why the files could not be put.
+enum Fault {
+    /// An entry is gone, or another has its number.
+    EntryGone,
+    Failed(String),
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(chain(&error))
+    }
+}
+
+impl Publisher {
+    /// Publishes; blocks. Must not be called on a thread of the runtime.
+    pub(super) fn publish(&self) -> PublishOutcome {
+        let began = clock::elapsed();
+        let _held = self.budget.hold(ASSEMBLY_BYTES);
+        let (mut job, mut files) = (PublishJob::default(), Vec::new());
+        let outcome = loop {
+            let outcome = match job.step() {
+                PublishStep::LookForReceipt => self.look_for_receipt(),
+                PublishStep::PutFiles => match self.put_files() {
+                    Ok(put) => {
+                        files = put;
+                        StepOutcome::FilesThere
+                    }
+                    Err(Fault::EntryGone) => StepOutcome::EntryGone,
+                    Err(Fault::Failed(why)) => StepOutcome::Failed(why),
+                },
+                PublishStep::PutReceipt => self.put_receipt(&files),
+            };
+            if let Some(ended) = job.handle(outcome) {
+                break ended;
+            }
+        };
+        self.report(&outcome, &files);
+        self.metrics.observe_publish(clock::elapsed().saturating_sub(began));
+        outcome
+    }
+
+    fn report(&self, outcome: &PublishOutcome, files: &[FileReceipt]) {
+        let (topic, partition) = (&self.topic.info.name, self.partition);
+        match outcome {
+            PublishOutcome::Published => {
+                let sum = |of: fn(&FileReceipt) -> u64| files.iter().map(of).sum::<u64>();
+                let (count, rows, bytes) = (u64::try_from(files.len()).unwrap_or(0), sum(|file| file.rows), sum(|file| file.bytes));
+                self.lane_metrics.published_files.inc_by(count);
+                self.lane_metrics.published_rows.inc_by(rows);
+                self.lane_metrics.published_bytes.inc_by(bytes);
+                self.tally.add_publication(count, bytes);
+                tracing::info!(%topic, %partition, files = count, rows, bytes, "published {}", self.close);
+            }
+            PublishOutcome::Stale => tracing::warn!(
+                %topic, %partition, "an entry that {} needs is gone: looking who is ahead", self.close
+            ),
+            PublishOutcome::Failed(why) => {
+                self.lane_metrics.publish_failures.inc();
+                tracing::warn!(%topic, %partition, error = %why, "cannot publish {}; trying again", self.close);
+            }
+        }
+    }
+
+    fn look_for_receipt(&self) -> StepOutcome {
+        match self.runtime.block_on(self.store.exists(&self.receipt_key())) {
+            Ok(found) => StepOutcome::Receipt(found),
+            Err(error) => StepOutcome::Failed(chain(&error)),
+        }
+    }
+
+    fn receipt_key(&self) -> object_store::path::Path {
+        self.topic.layout.receipt(self.partition, &self.chain.to_string(), &self.close)
+    }
+
+    fn put_files(&self) -> Result<Vec<FileReceipt>, Fault> {
+        let began = clock::elapsed();
+        let entries = self.close.rows.iter().map(|entry| self.open(entry.number)).collect::<Result<Vec<_>, _>>()?;
+        let columns = self.topic.schema.columns();
+        let opened = Assembly::open(&self.close, entries, &columns, &folder, &AssemblyOptions::default());
+        let mut assembly = opened.map_err(assemble_fault)?;
+        let mut files = Vec::with_capacity(assembly.files());
+        while let Some(planned) = assembly.next_file() {
+            files.push(self.put_file(&mut assembly, &planned)?);
+        }
+        self.metrics.observe_assemble(clock::elapsed().saturating_sub(began));
+        Ok(files)
+    }
+
+    fn open(&self, number: crate::engine::state::EntryNumber) -> Result<EntryReader, Fault> {
+        let key = self.topic.layout.entry(self.partition, number);
+        let object = self.runtime.block_on(self.store.open_object(&key, &self.runtime))?.ok_or(Fault::EntryGone)?;
+        EntryReader::open(Arc::new(object)).map_err(entry_fault)
+    }
+
+    fn put_file(&self, assembly: &mut Assembly, planned: &PlannedFile) -> Result<FileReceipt, Fault> {
+        let values = assembly.partition_columns().iter().zip(&planned.values);
+        let folders: Vec<String> = values.map(|(column, value)| folder(column, value.as_deref()).name).collect();
+        let layout = &self.topic.layout;
+        let key = layout
+            .file(self.partition, &self.chain.to_string(), &self.close, &folders)
+            .map_err(|error| Fault::Failed(chain(&error)))?;
+        let staging = layout.upload(self.partition, rand::random());
+        let mut writer = self.store.write_file(key.clone(), staging, &self.runtime);
+        let written = assembly.write_file(&mut writer).map_err(assemble_fault)?;
+        let stored = writer.finish()?;
+        Ok(FileReceipt {
+            path: key.to_string(),
+            rows: written.rows,
+            first_offset: written.first_offset,
+            last_offset: written.last_offset,
+            bytes: stored.bytes,
+            sha256: stored.sha256,
+        })
+    }
+
+    fn put_receipt(&self, files: &[FileReceipt]) -> StepOutcome {
+        let receipt = Receipt {
+            version: RECEIPT_VERSION,
+            topic: &self.topic.info.name,
+            topic_id: &self.topic.info.id,
+            partition: self.partition,
+            chain: self.chain,
+            entry: self.close.entry.number.0,
+            scope: self.close.scope,
+            position: self.close.position,
+            totals: self.close.totals,
+            schema: self.close.recipe.schema,
+            rows: files.iter().map(|file| file.rows).sum(),
+            bytes: files.iter().map(|file| file.bytes).sum(),
+            files,
+            program: concat!("streams-to-parquet ", env!("CARGO_PKG_VERSION")),
+        };
+        match serde_json::to_vec_pretty(&receipt) {
+            Ok(text) => {
+                let key = self.receipt_key();
+                StepOutcome::ReceiptPut(self.runtime.block_on(self.store.create(&key, Bytes::from(text))))
+            }
+            Err(error) => StepOutcome::Failed(error.to_string()),
+        }
+    }
+}
+
+/// Names the folder of a partition value. The overflow of `--max-buckets` and a real value `__OTHER__` share theirs; both are kept in `_extra`.
+fn folder(column: &str, value: Option<&str>) -> FolderName {
+    let hive::Folder { name, exact } =
+        if value == Some(hive::OTHER) { hive::other(column) } else { hive::folder(column, value) };
+    FolderName { name, exact }
+}
+
+fn entry_fault(error: EntryError) -> Fault {
+    match error {
+        EntryError::Read { source } if source.kind() == io::ErrorKind::NotFound => Fault::EntryGone,
+        other => Fault::Failed(chain(&other)),
+    }
+}
+
+fn assemble_fault(error: AssembleError) -> Fault {
+    match error {
+        AssembleError::OtherEntry { .. } => Fault::EntryGone,
+        AssembleError::Entry { source, .. } => entry_fault(source),
+        other => Fault::Failed(chain(&other)),
+    }
+}

@@ -1,0 +1,376 @@
+//! A lane at work: the engine's [`Lane`], its rows in memory, and the carrying out of what it asks for.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use super::budget::{Budget, Holding};
+use super::clock;
+use super::io::Io;
+use super::tally::Tally;
+use super::topic::Topic;
+use crate::engine::commit::{CommitMetadata, Committed};
+use crate::engine::event::{Action, Input, Ticket};
+use crate::engine::lane::{Lane, Placement};
+use crate::engine::state::{EntryNumber, EntryRef, LaneState, Offset, Scope};
+use crate::kafka::ffi::{Content as Received, Message};
+use crate::kafka::member::{CommitRequest, TopicPartition};
+use crate::metrics::LaneMetrics;
+use crate::parquet::{Content, DeadRows, EntryRows, RowTag};
+use crate::partition::Buckets;
+use crate::record::{Columns, Coordinates, DeadLetters, Decoder, Reason, Rejection};
+
+/// The bytes of the entry under way, kept until the store says what became of them.
+pub(super) type Kept = Arc<Mutex<Option<(EntryRef, Bytes)>>>;
+
+/// What others may know of a lane.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LaneStatus {
+    /// Everything is closed, published, said and committed.
+    pub settled: bool,
+    /// The lane cannot go on by itself.
+    pub stopped: bool,
+    /// Records are welcome, or all of a bounded run are read.
+    pub recovered: bool,
+}
+
+/// A record that found no room: it is taken again after the next cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NoRoom;
+
+/// A lane at work.
+#[derive(Debug)]
+pub(super) struct Runner {
+    pub(super) partition: TopicPartition,
+    topic: Arc<Topic>,
+    lane: Lane,
+    decoder: Decoder,
+    columns: Columns,
+    tags: Vec<RowTag>,
+    scopes: Vec<Scope>,
+    buckets: Buckets,
+    dead: DeadLetters,
+    dead_buckets: Vec<u32>,
+    dead_values: Vec<Vec<Option<String>>>,
+    kept: Kept,
+    memory: Holding,
+    budget: Arc<Budget>,
+    io: Io,
+    metrics: Arc<LaneMetrics>,
+    tally: Arc<Tally>,
+    /// For a bounded run: where the partition ends.
+    end: Option<Offset>,
+    keep_open: bool,
+    finishing: bool,
+    handing_over: bool,
+    /// Where Kafka's log ends, as last heard.
+    log_end: Option<Offset>,
+    unknown_fields: u64,
+    misfits: Vec<u64>,
+}
+
+impl Runner {
+    pub(super) fn new(
+        partition: TopicPartition,
+        topic: &Arc<Topic>,
+        committed: Committed,
+        io: Io,
+        budget: &Arc<Budget>,
+        tally: &Arc<Tally>,
+        metrics: LaneMetrics,
+        keep_open: bool,
+    ) -> Self {
+        let identity = topic.identity(partition.partition);
+        let lane = Lane::assigned(topic.lane.clone(), identity, committed, rand::random(), clock::now());
+        let decoder = Decoder::new(Arc::clone(&topic.schema), topic.decoder.clone());
+        let end = topic.bounds.as_ref().and_then(|bounds| bounds.get(&partition.partition)).map(|(_, end)| *end);
+        Self {
+            columns: decoder.columns(),
+            misfits: vec![0; topic.schema.fields().len()],
+            decoder,
+            lane,
+            tags: Vec::new(),
+            scopes: Vec::new(),
+            buckets: Buckets::new(topic.partition_by.clone()),
+            dead: DeadLetters::new(),
+            dead_buckets: Vec::new(),
+            dead_values: Vec::new(),
+            kept: Kept::default(),
+            memory: budget.hold(0),
+            budget: Arc::clone(budget),
+            io,
+            metrics: Arc::new(metrics),
+            tally: Arc::clone(tally),
+            end,
+            keep_open,
+            finishing: false,
+            handing_over: false,
+            log_end: None,
+            unknown_fields: 0,
+            topic: Arc::clone(topic),
+            partition,
+        }
+    }
+
+    /// Takes what librdkafka handed over.
+    pub(super) fn take(&mut self, message: &Message<'_>) -> Result<(), NoRoom> {
+        let offset = Offset(message.offset);
+        match message.content {
+            Received::Record { key, value, timestamp_ms } => {
+                let Some(from) = self.lane.reads_from() else { return Ok(()) };
+                if offset < from {
+                    return Ok(());
+                }
+                let coordinates = Coordinates { offset, kafka_timestamp_ms: timestamp_ms };
+                self.record(coordinates, key, value)
+            }
+            Received::End => {
+                self.log_end = Some(offset);
+                self.tell(Input::AtEnd { offset });
+                Ok(())
+            }
+            Received::Error(code) => {
+                tracing::warn!(
+                    topic = %self.partition.topic, partition = %self.partition.partition, position = %self.lane.position(), %code,
+                    "the partition cannot be read on; looking where its log begins and ends"
+                );
+                self.tell(Input::Interrupted);
+                Ok(())
+            }
+        }
+    }
+
+    fn record(&mut self, coordinates: Coordinates, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), NoRoom> {
+        if self.columns.is_full() {
+            return Err(NoRoom);
+        }
+        let row = self.columns.len();
+        match self.decoder.decode(value, coordinates, &mut self.columns) {
+            Ok(time) => match self.lane.place(coordinates.offset, time, coordinates.kafka_time()) {
+                Placement::Row(scope) => {
+                    let bucket = self.buckets.bucket(&self.columns, row, time);
+                    let scope = self.scope(scope);
+                    self.tags.push(RowTag { scope, bucket });
+                }
+                Placement::LateDeadLetter => {
+                    self.columns.truncate(row);
+                    let detail = format!("event time {time} belongs to an epoch that was closed already");
+                    self.keep(coordinates, key, value, &Rejection::new(Reason::Late, detail));
+                }
+                Placement::Dropped => self.columns.truncate(row),
+            },
+            Err(rejection) => {
+                self.lane.dead_letter(coordinates.offset);
+                self.keep(coordinates, key, value, &rejection);
+            }
+        }
+        self.metrics.bytes.inc_by(u64::try_from(value.map_or(0, <[u8]>::len)).unwrap_or(0));
+        Ok(())
+    }
+
+    /// Keeps a dead letter: with its bytes, its coordinates and the reason.
+    fn keep(&mut self, coordinates: Coordinates, key: Option<&[u8]>, value: Option<&[u8]>, rejection: &Rejection) {
+        self.metrics.count_dead_letters(rejection.reason.as_str(), 1);
+        // Without a Kafka timestamp the letter lies in 1970: a folder that says so.
+        let at = coordinates.kafka_time().unwrap_or(crate::engine::time::EventTime(0)).civil();
+        let values = vec![Some(at.year.to_string()), Some(at.month.to_string()), Some(at.day.to_string())];
+        let bucket = self.dead_values.iter().position(|known| *known == values).unwrap_or_else(|| {
+            self.dead_values.push(values);
+            self.dead_values.len() - 1
+        });
+        let kept = self.dead.push(coordinates, key, value, rejection.reason, &rejection.detail);
+        debug_assert!(kept, "a full column of dead letters is cut before");
+        self.dead_buckets.push(u32::try_from(bucket).unwrap_or(u32::MAX));
+    }
+
+    fn scope(&mut self, scope: Scope) -> u32 {
+        // Few epochs are open at once, and most rows belong to the last: a search from the end is a look.
+        let place = self.scopes.iter().rposition(|known| *known == scope).unwrap_or_else(|| {
+            self.scopes.push(scope);
+            self.scopes.len() - 1
+        });
+        u32::try_from(place).unwrap_or(u32::MAX)
+    }
+
+    /// Tells the lane a fact.
+    pub(super) fn tell(&mut self, input: Input) {
+        if let Input::Committed { acknowledged: true, .. } = &input {
+            self.metrics.set_committed_position(self.lane.newest().position);
+        }
+        self.lane.handle(clock::now(), input);
+    }
+
+    /// Lets time pass, and carries out what the lane asks for.
+    pub(super) fn advance(&mut self) {
+        self.lane.tick(clock::now());
+        if let (Some(end), Some(position), false) = (self.end, self.lane.reads_from(), self.finishing)
+            && position >= end
+        {
+            self.finishing = true;
+            let keep_open = self.keep_open;
+            self.tell(Input::Finish { keep_open });
+        }
+        while let Some(action) = self.lane.poll_action() {
+            self.carry_out(action);
+        }
+        self.memory.resize(self.bytes());
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Append { ticket, state } => self.append(ticket, state),
+            Action::AppendAgain { ticket, .. } => self.io.append_again(ticket, &self.kept, &self.metrics),
+            Action::Commit { ticket, offset, metadata } => {
+                if !self.handing_over {
+                    let partition = self.partition.clone();
+                    self.io.commit(CommitRequest { partition, offset, metadata, ticket });
+                }
+            }
+            Action::Forget => {
+                self.metrics.append_conflicts.inc();
+                tracing::warn!(
+                    topic = %self.partition.topic, partition = %self.partition.partition,
+                    "another instance is ahead in this partition's lane log; going on from what it wrote"
+                );
+                self.forget();
+            }
+            Action::Stop { reason } => tracing::error!(
+                topic = %self.partition.topic, partition = %self.partition.partition, "partition stopped: {reason}"
+            ),
+            Action::List { ticket, from } => self.io.list(ticket, from),
+            Action::Load { ticket, number } => self.io.load(ticket, number),
+            Action::LookForReceipts { ticket } => self.io.look_for_receipts(ticket),
+            Action::ResolveStart { ticket } => self.io.resolve_start(ticket),
+            Action::Start { ticket, offset } => self.io.start(ticket, offset),
+            Action::Publish { ticket, close } => {
+                let chain = self.lane.newest().chain;
+                self.io.publish(ticket, *close, chain, &self.metrics, &self.tally);
+            }
+            Action::Mark { ticket, through } => self.io.mark(ticket, through),
+            Action::Collect { numbers } => self.io.collect(numbers),
+        }
+    }
+
+    /// Takes the rows out of memory and has the entry built and created.
+    fn append(&mut self, ticket: Ticket, state: Box<LaneState>) {
+        self.count(&state);
+        let held = self.budget.hold(self.bytes());
+        match self.cut() {
+            Ok(content) => self.io.append(ticket, *state, content, &self.kept, held, &self.metrics),
+            Err(error) => self.io.fail(format!("rows of {}: {error}", self.place())),
+        }
+    }
+
+    fn cut(&mut self) -> Result<Content, arrow::error::ArrowError> {
+        let rows = if self.columns.is_empty() {
+            None
+        } else {
+            let rows = self.columns.finish()?;
+            Some(EntryRows { rows, tags: std::mem::take(&mut self.tags) })
+        };
+        let mut buckets: Vec<Vec<Option<String>>> =
+            (0..self.buckets.len()).map(|bucket| self.buckets.values(u32::try_from(bucket).unwrap_or(0)).to_vec()).collect();
+        let dead = if self.dead.is_empty() {
+            None
+        } else {
+            let shift = u32::try_from(buckets.len()).unwrap_or(u32::MAX);
+            let mut own = std::mem::take(&mut self.dead_buckets);
+            own.iter_mut().for_each(|bucket| *bucket += shift);
+            buckets.append(&mut self.dead_values);
+            Some(DeadRows { rows: self.dead.finish()?, buckets: own })
+        };
+        self.buckets.clear();
+        let partition_by = self.topic.partition_by.names().to_vec();
+        Ok(Content { partition_by, scopes: std::mem::take(&mut self.scopes), buckets, rows, dead })
+    }
+
+    fn forget(&mut self) {
+        self.columns.truncate(0);
+        self.tags.clear();
+        self.scopes.clear();
+        self.buckets.clear();
+        self.dead.truncate(0);
+        self.dead_buckets.clear();
+        self.dead_values.clear();
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Counts what an entry makes durable.
+    fn count(&mut self, state: &LaneState) {
+        let (before, now) = (self.lane.newest().totals, state.totals);
+        self.tally.add(&before, &now);
+        self.metrics.records.inc_by(now.records - before.records);
+        self.metrics.rows.inc_by(now.rows - before.rows);
+        self.metrics.late_rows.inc_by(now.late - before.late);
+        self.metrics.dropped.inc_by(now.dropped - before.dropped);
+        self.metrics.skipped_offsets.inc_by(now.skipped_offsets - before.skipped_offsets);
+        let counts = self.decoder.counts();
+        self.metrics.count_unknown_fields(counts.unknown_fields - self.unknown_fields);
+        self.unknown_fields = counts.unknown_fields;
+        for ((field, now), before) in self.topic.schema.fields().iter().zip(&counts.misfits).zip(&mut self.misfits) {
+            if now > before {
+                self.metrics.count_misfits(&field.name, now - *before);
+                *before = *now;
+            }
+        }
+    }
+
+    /// Shows the gauges of the lane.
+    pub(super) fn show(&self) {
+        let newest = self.lane.newest();
+        self.metrics.set_position(self.lane.position());
+        if let Some(watermark) = self.lane.watermark() {
+            self.metrics.set_watermark(watermark);
+        }
+        if let Some(through) = newest.closed_through {
+            self.metrics.set_closed_through(through);
+        }
+        self.metrics.set_open_epochs(u64::try_from(self.lane.open_epochs()).unwrap_or(0));
+        self.metrics.set_pending_closes(u64::try_from(newest.closes.len()).unwrap_or(0));
+        if let Some(end) = self.io.known_end().or(self.log_end) {
+            self.metrics.set_lag(u64::try_from(end.0 - self.lane.position().0).unwrap_or(0));
+        }
+    }
+
+    pub(super) fn status(&self) -> LaneStatus {
+        LaneStatus {
+            settled: self.finishing && self.lane.is_settled(),
+            stopped: self.lane.is_stopped(),
+            recovered: self.finishing || self.lane.reads_from().is_some(),
+        }
+    }
+
+    /// Returns the memory that rows, dead letters and their buckets hold.
+    pub(super) fn bytes(&self) -> usize {
+        self.columns.bytes() + self.dead.bytes() + self.buckets.bytes() + self.tags.capacity() * size_of::<RowTag>()
+    }
+
+    /// Begins the handover: what is in memory is appended, and nothing else.
+    pub(super) fn hand_over(&mut self) {
+        self.handing_over = true;
+        self.tell(Input::HandOver);
+    }
+
+    pub(super) fn is_handed_over(&self) -> bool {
+        self.lane.is_handed_over()
+    }
+
+    /// Returns the commit that mirrors the newest entry, for the end of a handover.
+    pub(super) fn last_commit(&self) -> Option<CommitRequest> {
+        let newest = self.lane.newest();
+        (newest.entry.number > EntryNumber(0) && !self.lane.is_stopped()).then(|| CommitRequest {
+            partition: self.partition.clone(),
+            offset: newest.position,
+            metadata: CommitMetadata::mirroring(newest).to_text(),
+            ticket: Ticket(0),
+        })
+    }
+
+    fn place(&self) -> String {
+        format!("topic `{}` partition {}", self.partition.topic, self.partition.partition)
+    }
+}
+
+/// The lanes of a worker.
+pub(super) type Runners = BTreeMap<TopicPartition, Runner>;

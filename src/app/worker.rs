@@ -1,0 +1,199 @@
+//! A worker thread: takes records from its queue, and runs the lanes that are its own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
+
+use super::board::Board;
+use super::clock;
+use super::io::{Io, Shared};
+use super::runner::{Runner, Runners};
+use super::tally::Tally;
+use super::topic::Topic;
+use crate::engine::commit::Committed;
+use crate::engine::event::Input;
+use crate::kafka::ffi::{Batch, Queue};
+use crate::kafka::member::{Bridge, CommitRequest, TopicPartition};
+
+/// The most records taken at once.
+const BATCH: usize = 2_048;
+/// How long a worker waits for records: how late an answer may be noticed.
+const WAIT: Duration = Duration::from_millis(20);
+/// How often the gauges and the board are brought up to date.
+const SHOW: Duration = Duration::from_millis(200);
+/// A lane with less in memory is not worth an early append, in bytes.
+const LEAST_FLUSH: usize = 1 << 20;
+
+/// What a worker is told.
+#[derive(Debug)]
+pub(super) enum ToWorker {
+    /// A partition is ours.
+    Assign { partition: TopicPartition, topic: Arc<Topic>, committed: Committed },
+    /// A partition is taken away: append what there is until `deadline` (on our clock), then say what to commit.
+    HandOver { partition: TopicPartition, deadline: Duration, reply: Sender<Option<CommitRequest>> },
+    /// A partition is lost: drop its lane.
+    Lose { partition: TopicPartition, reply: Sender<Option<CommitRequest>> },
+    /// An answer for a lane; its ticket tells the lane from an earlier one of the same partition.
+    Fact { partition: TopicPartition, input: Input },
+    /// End: no lane is left.
+    End,
+}
+
+struct Leaving {
+    deadline: Duration,
+    reply: Sender<Option<CommitRequest>>,
+}
+
+/// A worker thread's state.
+pub(super) struct Worker {
+    pub(super) messages: Receiver<ToWorker>,
+    pub(super) to_self: Sender<ToWorker>,
+    pub(super) queue: Arc<Queue<Bridge>>,
+    pub(super) shared: Shared,
+    pub(super) board: Arc<Board>,
+    pub(super) tally: Arc<Tally>,
+    pub(super) keep_open: bool,
+    pub(super) runners: Runners,
+}
+
+impl Worker {
+    /// Works until it is told to end.
+    pub(super) fn run(mut self) {
+        let mut batch = Batch::with_capacity(BATCH);
+        let (mut next, mut shown) = (0, Duration::ZERO);
+        let mut leaving: BTreeMap<TopicPartition, Leaving> = BTreeMap::new();
+        loop {
+            while let Ok(message) = self.messages.try_recv() {
+                if matches!(message, ToWorker::End) {
+                    return;
+                }
+                self.handle(message, &mut leaving);
+            }
+            if next >= batch.len() {
+                next = 0;
+                if self.shared.budget.is_spent() {
+                    // Librdkafka's queues fill up, and fetching pauses by itself.
+                    batch.clear();
+                    std::thread::sleep(Duration::from_millis(5));
+                } else {
+                    self.queue.consume(WAIT, &mut batch);
+                }
+            }
+            next = self.take(&batch, next);
+            self.relieve();
+            for runner in self.runners.values_mut() {
+                runner.advance();
+            }
+            self.let_go(&mut leaving);
+            let now = clock::elapsed();
+            if now.saturating_sub(shown) >= SHOW {
+                shown = now;
+                self.show();
+            }
+        }
+    }
+
+    fn handle(&mut self, message: ToWorker, leaving: &mut BTreeMap<TopicPartition, Leaving>) {
+        match message {
+            ToWorker::Assign { partition, topic, committed } => self.assign(partition, &topic, committed),
+            ToWorker::HandOver { partition, deadline, reply } => match self.runners.get_mut(&partition) {
+                Some(runner) => {
+                    runner.hand_over();
+                    leaving.insert(partition, Leaving { deadline, reply });
+                }
+                None => drop(reply),
+            },
+            ToWorker::Lose { partition, reply } => {
+                self.drop_lane(&partition);
+                drop(reply);
+            }
+            ToWorker::Fact { partition, input } => {
+                if let Some(runner) = self.runners.get_mut(&partition) {
+                    runner.tell(input);
+                }
+            }
+            ToWorker::End => {}
+        }
+    }
+
+    fn assign(&mut self, partition: TopicPartition, topic: &Arc<Topic>, committed: Committed) {
+        let (board, to_self) = (Arc::clone(&self.board), self.to_self.clone());
+        let io = Io::new(self.shared.clone(), Arc::clone(topic), partition.clone(), to_self, board);
+        let metrics = self.shared.metrics.lane(&partition.topic, partition.partition);
+        let (budget, tally) = (&self.shared.budget, &self.tally);
+        let runner = Runner::new(partition.clone(), topic, committed, io, budget, tally, metrics, self.keep_open);
+        self.board.post(&partition, runner.status());
+        self.runners.insert(partition, runner);
+    }
+
+    fn drop_lane(&mut self, partition: &TopicPartition) -> Option<Runner> {
+        self.board.remove(partition);
+        self.runners.remove(partition)
+    }
+
+    /// Takes records from `next` on; returns the first that found no room.
+    fn take(&mut self, batch: &Batch, next: usize) -> usize {
+        let mut taken = next;
+        let mut last: Option<(TopicPartition, &mut Runner)> = None;
+        for message in batch.iter().skip(next) {
+            let same = last.as_ref().is_some_and(|(partition, _)| {
+                partition.partition.0 == message.partition && *partition.topic == *message.topic
+            });
+            if !same {
+                drop(last.take());
+                let partition = TopicPartition {
+                    topic: message.topic.into(),
+                    partition: crate::engine::state::PartitionId(message.partition),
+                };
+                // A record of a partition that is not ours any more is nobody's here.
+                last = self.runners.get_mut(&partition).map(|runner| (partition, runner));
+            }
+            if let Some((_, runner)) = &mut last
+                && runner.take(&message).is_err()
+            {
+                runner.tell(Input::Flush);
+                return taken;
+            }
+            taken += 1;
+        }
+        taken
+    }
+
+    /// When memory is short, the largest lane appends early.
+    fn relieve(&mut self) {
+        if !self.shared.budget.is_short() {
+            return;
+        }
+        let largest = self.runners.values_mut().max_by_key(|runner| runner.bytes());
+        if let Some(runner) = largest.filter(|runner| runner.bytes() >= LEAST_FLUSH) {
+            runner.tell(Input::Flush);
+        }
+    }
+
+    fn let_go(&mut self, leaving: &mut BTreeMap<TopicPartition, Leaving>) {
+        let now = clock::elapsed();
+        let done: Vec<TopicPartition> = leaving
+            .iter()
+            .filter(|(partition, leave)| {
+                let handed_over = self.runners.get(partition).is_none_or(Runner::is_handed_over);
+                handed_over || now >= leave.deadline
+            })
+            .map(|(partition, _)| partition.clone())
+            .collect();
+        for partition in done {
+            let commit = self.drop_lane(&partition).and_then(|runner| runner.last_commit());
+            if let Some(leave) = leaving.remove(&partition) {
+                // Nobody listens any more when the callback has given up.
+                let _ = leave.reply.send(commit);
+            }
+        }
+    }
+
+    fn show(&self) {
+        for (partition, runner) in &self.runners {
+            runner.show();
+            self.board.post(partition, runner.status());
+        }
+    }
+}
