@@ -1,6 +1,7 @@
 //! A real Apache Kafka (KRaft), started from the jars that `tests/pom.xml` pins.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::PathBuf,
     process::Command,
@@ -15,7 +16,7 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, CommitMode, Consumer},
-    error::RDKafkaErrorCode,
+    error::{KafkaError, RDKafkaErrorCode},
     message::OwnedMessage,
 };
 use tempfile::TempDir;
@@ -295,7 +296,9 @@ impl KafkaCluster {
     /// Partition numbers and the broker ids of their leaders; `None` when there is no such topic.
     fn partitions(&self, topic: &str) -> Option<Vec<(i32, i32)>> {
         // A client of its own: one that has seen the topic would answer from memory.
-        let metadata = self.consumer("metadata").fetch_metadata(Some(topic), REQUEST).ok()?;
+        let metadata = wait_for("an answer of a broker", READY, || {
+            self.consumer("metadata").fetch_metadata(Some(topic), REQUEST).ok()
+        });
         let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none())?;
         Some(found.partitions().iter().map(|partition| (partition.id(), partition.leader())).collect())
     }
@@ -305,7 +308,10 @@ impl KafkaCluster {
         let consumer = self.consumer("end-offsets");
         let mut partitions = self.partitions(topic).expect("no such topic");
         partitions.sort_unstable();
-        let end = |partition| consumer.fetch_watermarks(topic, partition, REQUEST).unwrap().1;
+        let end = |partition| {
+            let watermarks = || consumer.fetch_watermarks(topic, partition, REQUEST).ok();
+            wait_for("an answer of the partition's leader", READY, watermarks).1
+        };
         partitions.into_iter().map(|(partition, _)| end(partition)).collect()
     }
 
@@ -313,21 +319,27 @@ impl KafkaCluster {
     pub fn records(&self, topic: &str) -> Vec<OwnedMessage> {
         let consumer = self.consumer("records");
         let mut list = TopicPartitionList::new();
-        let mut open = 0;
-        for (partition, end) in (0..).zip(self.end_offsets(topic)) {
-            list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
-            open += usize::from(end >= 0);
+        let partitions = self.partitions(topic).expect("no such topic");
+        for (partition, _) in &partitions {
+            list.add_partition_offset(topic, *partition, Offset::Beginning).unwrap();
         }
         consumer.assign(&list).unwrap();
-        let mut records = Vec::new();
-        let start = Instant::now();
-        while open > 0 {
+        let (mut records, mut at_end, mut problem) = (Vec::new(), BTreeSet::new(), None);
+        let mut progress = Instant::now();
+        while at_end.len() < partitions.len() {
             match consumer.poll(Duration::from_millis(100)) {
-                Some(Ok(message)) => records.push(message.detach()),
-                Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => open -= 1,
-                Some(Err(error)) => panic!("cannot read {topic}: {error}"),
-                None => assert!(start.elapsed() < READY, "cannot read {topic} to its end within {READY:?}"),
+                Some(Ok(message)) => {
+                    records.push(message.detach());
+                    progress = Instant::now();
+                }
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    at_end.insert(partition);
+                }
+                // A broker that is away, perhaps on purpose: the client comes back to it by itself.
+                Some(Err(error)) => problem = Some(error),
+                None => {}
             }
+            assert!(progress.elapsed() < READY, "cannot read {topic} to its end: nothing for {READY:?} ({problem:?})");
         }
         records.sort_by_key(|record| (record.partition(), record.offset()));
         records
