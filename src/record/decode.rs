@@ -161,31 +161,35 @@ impl Decoder {
 
     /// Finds the value of every field, and all that is no field. The last of repeated keys wins.
     fn take_apart<'a>(&self, text: &'a str, slots: &mut [Span]) -> Result<Taken<'a>, Rejection> {
-        slots.fill(ABSENT);
         let base = text.as_ptr().addr();
-        let (mut unknown, mut time, mut expected, mut deep) = (Vec::new(), None, 0, false);
-        let read = json::members(text, |key, value| {
+        let start = |found: &mut Found<'a, '_>| {
+            found.slots.fill(ABSENT);
+            (found.taken, found.expected, found.deep) = (Taken::default(), 0, false);
+        };
+        let mut found = Found { slots, taken: Taken::default(), expected: 0, deep: false };
+        start(&mut found);
+        let read = json::members_quickly(text, &mut found, start, |found, key, value| {
             // What nests deeper than the limit has at least two brackets for each level.
-            deep |=
+            found.deep |=
                 value.len() >= 2 * MAX_NESTING && json::is_nested(value) && json::nests_deeper(value, MAX_NESTING - 1);
-            let place = self.lookup.find(&key, expected);
+            let place = self.lookup.find(&key, found.expected);
             if place == self.time_place && (place.is_some() || key == self.options.timestamp_field) {
-                time = Some(value);
+                found.taken.time = Some(value);
             }
             match place {
                 Some(place) => {
-                    expected = place + 1;
+                    found.expected = place + 1;
                     let start = value.as_ptr().addr() - base;
-                    if let Some(slot) = slots.get_mut(place) {
+                    if let Some(slot) = found.slots.get_mut(place) {
                         *slot = Span { start, end: start + value.len() };
                     }
                 }
-                None => unknown.push((key, value)),
+                None => found.taken.unknown.push((key, value)),
             }
         });
         match read {
-            Ok(()) if deep => Err(too_deep()),
-            Ok(()) => Ok(Taken { unknown, time }),
+            Ok(()) if found.deep => Err(too_deep()),
+            Ok(()) => Ok(found.taken),
             Err(error) => Err(not_an_event(text, &error)),
         }
     }
@@ -225,7 +229,17 @@ impl Decoder {
     }
 }
 
+/// What has been found in a record so far.
+struct Found<'a, 's> {
+    slots: &'s mut [Span],
+    taken: Taken<'a>,
+    /// The place of the field that the next key is likely to name.
+    expected: usize,
+    deep: bool,
+}
+
 /// What a record holds apart from the fields of the schema.
+#[derive(Default)]
 struct Taken<'a> {
     unknown: Vec<(Cow<'a, str>, &'a str)>,
     /// The value of the timestamp field.

@@ -3,6 +3,8 @@
 //! Values stay the very text that the record held, so that numbers keep every digit and anything may be kept verbatim.
 //! Memory and stack do not grow with the nesting of a value that nobody looks into.
 
+mod plain;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -12,6 +14,22 @@ use serde_json::{Deserializer, Error};
 
 /// How deep a record may nest; the record itself counts 1.
 pub(crate) const MAX_NESTING: usize = 128;
+
+/// Calls `each` with the key and the text of every member of the object that `text` is, in order, repeated keys included.
+///
+/// Members may be told twice: `restart` is called when they are told from the beginning again.
+pub(crate) fn members_quickly<'de, S>(
+    text: &'de str,
+    state: &mut S,
+    restart: impl FnOnce(&mut S),
+    mut each: impl FnMut(&mut S, Cow<'de, str>, &'de str),
+) -> Result<(), Error> {
+    if plain::members(text, |key, value| each(state, Cow::Borrowed(key), value)).is_some() {
+        return Ok(());
+    }
+    restart(state);
+    members(text, |key, value| each(state, key, value))
+}
 
 /// Calls `each` with the key and the text of every member of the object that `text` is, in order, repeated keys included.
 pub(crate) fn members<'de>(text: &'de str, each: impl FnMut(Cow<'de, str>, &'de str)) -> Result<(), Error> {
