@@ -41,7 +41,7 @@ fn lines(path: &std::path::Path, most: usize) -> Result<Vec<Vec<u8>>, Error> {
 
 fn from_topic(config: &InferConfig, topic: &str) -> Result<Vec<Vec<u8>>, Error> {
     let client = config.client.client(config.brokers.as_deref())?;
-    let reader = cluster::reader(&reader_config(&client))?;
+    let reader = cluster::reader(&reader_config(&client, "streams-to-parquet"))?;
     let brokers = client.get("bootstrap.servers").unwrap_or("-").to_owned();
     let (_, infos) = cluster::describe(&reader, &brokers, &[topic.to_owned()])?;
     let info = infos.into_iter().next().ok_or_else(|| Error::Failed(format!("topic `{topic}` was not described")))?;

@@ -40,8 +40,7 @@ pub fn fixed_property(key: &str, value: &str) -> Option<String> {
 /// Returns the configuration of a group member: `given` over our defaults, and what must not change over both.
 #[must_use]
 pub fn member_config(given: &ClientConfig, group: &str, queued_kbytes: u32) -> ClientConfig {
-    let mut config = reader_config(given);
-    config.set("group.id", group);
+    let mut config = reader_config(given, group);
     if given.get("queued.max.messages.kbytes").is_none() {
         config.set("queued.max.messages.kbytes", queued_kbytes.to_string());
     }
@@ -56,10 +55,12 @@ pub fn member_config(given: &ClientConfig, group: &str, queued_kbytes: u32) -> C
     config
 }
 
-/// Returns the configuration of a client that reads without being a member of the group.
+/// Returns the configuration of a client that reads without being a member of the group. librdkafka wants a group's name even so, and
+/// asks who coordinates it: the name of the group that the operator has the right to use.
 #[must_use]
-pub fn reader_config(given: &ClientConfig) -> ClientConfig {
+pub fn reader_config(given: &ClientConfig, group: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
+    config.set("group.id", group);
     for (key, value) in DEFAULTS {
         config.set(key, value);
     }

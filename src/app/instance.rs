@@ -103,7 +103,7 @@ impl Instance {
         }
         let store = Store::open(&config.output.output, environment)?;
         let brokers = client.get("bootstrap.servers").or(client.get("metadata.broker.list")).unwrap_or("-").to_owned();
-        let reader = Arc::new(cluster::reader(&reader_config(&client))?);
+        let reader = Arc::new(cluster::reader(&reader_config(&client, &config.kafka.group))?);
         let (asked, names) = (Arc::clone(&reader), config.kafka.topics.clone());
         let described = tokio::task::spawn_blocking(move || cluster::describe(&asked, &brokers, &names));
         let (cluster_id, infos) = described.await.map_err(|error| Error::Failed(error.to_string()))??;
