@@ -454,7 +454,8 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 fn epoch(text: &str) -> Result<EpochLength, String> {
     let us = i64::try_from(duration(text)?.as_micros()).map_err(|_| "too long")?;
-    EpochLength::from_us(us).ok_or_else(|| "must be at least 1s, at most 1d, and divide a day (15m, 1h, 1d …)".to_owned())
+    EpochLength::from_us(us)
+        .ok_or_else(|| "must be at least 1s, at most 1d, and divide a day (15m, 1h, 1d …)".to_owned())
 }
 
 fn codec(text: &str) -> Result<String, String> {
@@ -472,7 +473,8 @@ mod tests {
     use clap::CommandFactory;
 
     fn run(flags: &[&str]) -> RunConfig {
-        let all = [&["streams-to-parquet", "run", "--brokers", "b:9092", "--topic", "web", "--output", "out"], flags].concat();
+        let all = [&["streams-to-parquet", "run", "--brokers", "b:9092", "--topic", "web", "--output", "out"], flags]
+            .concat();
         match Cli::try_parse_from(all).map(|cli| cli.command) {
             Ok(Command::Run(config)) => *config,
             other => panic!("{other:?}"),

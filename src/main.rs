@@ -74,7 +74,9 @@ async fn run(command: Command) -> Result<(), Error> {
 /// Prints a result to standard output. A reader that has closed it has seen enough.
 fn say(text: &str) -> Result<(), Error> {
     match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::Failed(format!("cannot print: {error}"))),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::Failed(format!("cannot print: {error}")))
+        }
         _ => Ok(()),
     }
 }

@@ -95,7 +95,10 @@ impl Store {
             Ok(url) if url.scheme().len() > 1 && output.contains("://") => url,
             _ => return Self::local(std::path::Path::new(output)),
         };
-        let unknown = |source: Box<dyn std::error::Error + Send + Sync>| StoreError::Url { output: without_password(&url), source };
+        let unknown = |source: Box<dyn std::error::Error + Send + Sync>| StoreError::Url {
+            output: without_password(&url),
+            source,
+        };
         if matches!(ObjectStoreScheme::parse(&url), Ok((ObjectStoreScheme::Local, _))) {
             let path = url.to_file_path().map_err(|()| unknown("not an absolute path".into()))?;
             return Self::local(&path);
@@ -135,7 +138,11 @@ impl Store {
         create().await.map_err(StoreError::request("create", &key))?;
         match create().await {
             Err(ObjectError::AlreadyExists { .. } | ObjectError::Precondition { .. }) => {}
-            Ok(_) => return Err(StoreError::Unfit("it creates an object that is there already: exactly-once cannot be kept")),
+            Ok(_) => {
+                return Err(StoreError::Unfit(
+                    "it creates an object that is there already: exactly-once cannot be kept",
+                ));
+            }
             Err(source) => return Err(StoreError::request("create again", &key)(source)),
         }
         let listed = self.list(&layout.probes()).await?;
@@ -197,7 +204,8 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn list_one_level(&self, folder: &Path) -> Result<(Vec<Path>, Vec<Path>), StoreError> {
-        let listed = self.objects.list_with_delimiter(Some(folder)).await.map_err(StoreError::request("list", folder))?;
+        let listed =
+            self.objects.list_with_delimiter(Some(folder)).await.map_err(StoreError::request("list", folder))?;
         Ok((listed.objects.into_iter().map(|object| object.location).collect(), listed.common_prefixes))
     }
 
@@ -220,9 +228,16 @@ impl Store {
                 self.objects.list_with_offset(Some(&folder), &behind)
             }
         };
-        let keys: Vec<Path> =
-            listed.map_ok(|object| object.location).try_collect().await.map_err(StoreError::request("list", &folder))?;
-        Ok(keys.iter().filter_map(Layout::parse_entry).filter(|number| from.is_none_or(|from| *number >= from)).collect())
+        let keys: Vec<Path> = listed
+            .map_ok(|object| object.location)
+            .try_collect()
+            .await
+            .map_err(StoreError::request("list", &folder))?;
+        Ok(keys
+            .iter()
+            .filter_map(Layout::parse_entry)
+            .filter(|number| from.is_none_or(|from| *number >= from))
+            .collect())
     }
 
     /// Deletes objects; those that are not there any more are as good as deleted.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How much memory is held, against how much may be.
 #[derive(Debug)]
-pub struct Budget {
+pub(super) struct Budget {
     held: AtomicUsize,
     /// For rows, entries and assembly: what the limit leaves beside the process itself and librdkafka's queues.
     share: usize,
@@ -17,37 +17,37 @@ impl Budget {
     ///
     /// A quarter is for librdkafka's queues, a quarter for the process itself, the allocator and the store's client.
     #[must_use]
-    pub fn new(limit: usize) -> Arc<Self> {
+    pub(super) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { held: AtomicUsize::new(0), share: limit / 2, limit })
     }
 
     /// Returns the bytes that librdkafka's queues may hold.
     #[must_use]
-    pub const fn queues(&self) -> usize {
+    pub(super) const fn queues(&self) -> usize {
         self.limit / 4
     }
 
     /// Returns the bytes held.
     #[must_use]
-    pub fn held(&self) -> usize {
+    pub(super) fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
     }
 
     /// Whether the largest lane should append early.
     #[must_use]
-    pub fn is_short(&self) -> bool {
+    pub(super) fn is_short(&self) -> bool {
         self.held() > self.share / 2
     }
 
     /// Whether no more may be taken from the queues.
     #[must_use]
-    pub fn is_spent(&self) -> bool {
+    pub(super) fn is_spent(&self) -> bool {
         self.held() > self.share
     }
 
     /// Holds `bytes` until the holding is dropped.
     #[must_use]
-    pub fn hold(self: &Arc<Self>, bytes: usize) -> Holding {
+    pub(super) fn hold(self: &Arc<Self>, bytes: usize) -> Holding {
         self.held.fetch_add(bytes, Ordering::Relaxed);
         Holding { budget: Arc::clone(self), bytes }
     }
@@ -55,26 +55,20 @@ impl Budget {
 
 /// Memory that is held.
 #[derive(Debug)]
-pub struct Holding {
+pub(super) struct Holding {
     budget: Arc<Budget>,
     bytes: usize,
 }
 
 impl Holding {
     /// Changes how much is held.
-    pub fn resize(&mut self, bytes: usize) {
+    pub(super) fn resize(&mut self, bytes: usize) {
         if bytes >= self.bytes {
             self.budget.held.fetch_add(bytes - self.bytes, Ordering::Relaxed);
         } else {
             self.budget.held.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
         }
         self.bytes = bytes;
-    }
-
-    /// Returns how much is held.
-    #[must_use]
-    pub const fn bytes(&self) -> usize {
-        self.bytes
     }
 }
 

@@ -128,7 +128,7 @@ impl Instance {
         let budget = Budget::new(limit);
         self.metrics.set_memory_limit(self.config.operation.memory_limit.as_u64());
         let (board, tally) = (Arc::new(Board::default()), Arc::new(Tally::default()));
-        let (group, consumer, ask, threads) = self.start(&budget, &board, &tally)?;
+        let Started { group, consumer, ask, threads } = self.start(&budget, &board, &tally)?;
         let outcome = self.watch(&group, &consumer, &board, &budget, &threads).await;
         let ended = tokio::task::spawn_blocking(move || shut_down(&group, &ask, threads));
         let left = ended.await.map_err(|error| Error::Failed(error.to_string()))?;
@@ -140,12 +140,7 @@ impl Instance {
         Ok(tally.summary(clock::elapsed().saturating_sub(began)))
     }
 
-    fn start(
-        &self,
-        budget: &Arc<Budget>,
-        board: &Arc<Board>,
-        tally: &Arc<Tally>,
-    ) -> Result<(Arc<Group>, Arc<GroupConsumer>, Sender<Request>, Threads), Error> {
+    fn start(&self, budget: &Arc<Budget>, board: &Arc<Board>, tally: &Arc<Tally>) -> Result<Started, Error> {
         let workers = match self.config.operation.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             given => given,
@@ -153,7 +148,9 @@ impl Instance {
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| channel()).unzip();
         let topics = self.topics.iter().enumerate();
         let group = Arc::new(Group {
-            topics: topics.map(|(place, topic)| (topic.info.name.as_str().into(), (place, Arc::clone(topic)))).collect(),
+            topics: topics
+                .map(|(place, topic)| (topic.info.name.as_str().into(), (place, Arc::clone(topic))))
+                .collect(),
             workers: senders.clone(),
             queues: Mutex::new(Vec::new()),
             metrics: Arc::clone(&self.metrics),
@@ -197,7 +194,7 @@ impl Instance {
             }
             ended
         })?;
-        Ok((group, consumer, ask, Threads { workers: threads, poll }))
+        Ok(Started { group, consumer, ask, threads: Threads { workers: threads, poll } })
     }
 
     /// What each partition's queue may hold, in KiB: librdkafka counts by partition once queues are split.
@@ -235,8 +232,11 @@ impl Instance {
                 return Err(Error::Failed("a worker thread died; what it had not appended is read again".to_owned()));
             }
             let lanes = board.lanes();
-            let stopped: Vec<String> =
-                lanes.iter().filter(|(_, lane)| lane.stopped).map(|(of, _)| format!("{}/{}", of.topic, of.partition)).collect();
+            let stopped: Vec<String> = lanes
+                .iter()
+                .filter(|(_, lane)| lane.stopped)
+                .map(|(of, _)| format!("{}/{}", of.topic, of.partition))
+                .collect();
             self.metrics.set_lanes_stopped(u64::try_from(stopped.len()).unwrap_or(0));
             self.metrics.set_memory_used(u64::try_from(budget.held()).unwrap_or(0));
             if !stopped.is_empty() {
@@ -244,13 +244,17 @@ impl Instance {
             } else if ffi::generation(consumer) >= 0 {
                 self.health.set_ready();
             }
-            let done = lanes.values().all(|lane| lane.settled || lane.stopped) && lanes.len() == lock(&group.assigned).len();
+            let done =
+                lanes.values().all(|lane| lane.settled || lane.stopped) && lanes.len() == lock(&group.assigned).len();
             if self.config.operation.until_end && done && clock::elapsed().saturating_sub(asked) >= ASK_GROUP {
                 asked = clock::elapsed();
                 if self.group_is_done(consumer, &lanes.keys().cloned().collect::<Vec<_>>()).await {
                     return match stopped.is_empty() {
                         true => Ok(()),
-                        false => Err(Error::Failed(format!("not everything was read; stopped partitions: {}", stopped.join(" ")))),
+                        false => Err(Error::Failed(format!(
+                            "not everything was read; stopped partitions: {}",
+                            stopped.join(" ")
+                        ))),
                     };
                 }
             }
@@ -263,7 +267,8 @@ impl Instance {
         let mut wanted: HashMap<TopicPartition, (Offset, Offset)> = HashMap::new();
         for topic in &self.topics {
             for (partition, bounds) in topic.bounds.iter().flatten() {
-                let place = TopicPartition { topic: topic.info.name.as_str().into(), partition: PartitionId(partition.0) };
+                let place =
+                    TopicPartition { topic: topic.info.name.as_str().into(), partition: PartitionId(partition.0) };
                 if ours.contains(&place) || bounds.0 == bounds.1 {
                     continue;
                 }
@@ -287,6 +292,14 @@ impl Instance {
             _ => false,
         })
     }
+}
+
+/// An instance that is under way.
+struct Started {
+    group: Arc<Group>,
+    consumer: Arc<GroupConsumer>,
+    ask: Sender<Request>,
+    threads: Threads,
 }
 
 /// The threads of an instance.

@@ -184,9 +184,10 @@ impl Io {
 
     /// Whether the lane that asked is still wanted. Kafka is not asked again for one that is gone.
     fn is_wanted(&self) -> bool {
-        self.shared.consumer.assignment().is_ok_and(|list| {
-            list.find_partition(&self.partition.topic, self.partition.partition.0).is_some()
-        })
+        self.shared
+            .consumer
+            .assignment()
+            .is_ok_and(|list| list.find_partition(&self.partition.topic, self.partition.partition.0).is_some())
     }
 
     /// Asks Kafka where the partition begins and ends, until it answers.
@@ -261,7 +262,9 @@ impl Io {
             });
             let bytes = match written.await {
                 Ok(Ok(bytes)) => bytes,
-                Ok(Err(error)) => return io.fail(format!("entry {} of {:?}: {}", entry.number, io.partition, chain(&error))),
+                Ok(Err(error)) => {
+                    return io.fail(format!("entry {} of {:?}: {}", entry.number, io.partition, chain(&error)));
+                }
                 Err(error) => return io.fail(format!("entry {} of {:?}: {error}", entry.number, io.partition)),
             };
             let mut held = held;

@@ -118,7 +118,8 @@ impl Publisher {
         match outcome {
             PublishOutcome::Published => {
                 let sum = |of: fn(&FileReceipt) -> u64| files.iter().map(of).sum::<u64>();
-                let (count, rows, bytes) = (u64::try_from(files.len()).unwrap_or(0), sum(|file| file.rows), sum(|file| file.bytes));
+                let (count, rows, bytes) =
+                    (u64::try_from(files.len()).unwrap_or(0), sum(|file| file.rows), sum(|file| file.bytes));
                 self.lane_metrics.published_files.inc_by(count);
                 self.lane_metrics.published_rows.inc_by(rows);
                 self.lane_metrics.published_bytes.inc_by(bytes);
@@ -222,16 +223,20 @@ fn folder(column: &str, value: Option<&str>) -> FolderName {
 }
 
 fn entry_fault(error: EntryError) -> Fault {
-    match error {
-        EntryError::Read { source } if source.kind() == io::ErrorKind::NotFound => Fault::EntryGone,
-        other => Fault::Failed(chain(&other)),
+    if let EntryError::Read { source } = &error
+        && source.kind() == io::ErrorKind::NotFound
+    {
+        return Fault::EntryGone;
     }
+    Fault::Failed(chain(&error))
 }
 
 fn assemble_fault(error: AssembleError) -> Fault {
-    match error {
-        AssembleError::OtherEntry { .. } => Fault::EntryGone,
-        AssembleError::Entry { source, .. } => entry_fault(source),
-        other => Fault::Failed(chain(&other)),
+    if matches!(error, AssembleError::OtherEntry { .. }) {
+        return Fault::EntryGone;
     }
+    if let AssembleError::Entry { source, .. } = error {
+        return entry_fault(source);
+    }
+    Fault::Failed(chain(&error))
 }

@@ -26,13 +26,13 @@ pub(super) type Kept = Arc<Mutex<Option<(EntryRef, Bytes)>>>;
 
 /// What others may know of a lane.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LaneStatus {
+pub(super) struct LaneStatus {
     /// Everything is closed, published, said and committed.
-    pub settled: bool,
+    pub(super) settled: bool,
     /// The lane cannot go on by itself.
-    pub stopped: bool,
+    pub(super) stopped: bool,
     /// Records are welcome, or all of a bounded run are read.
-    pub recovered: bool,
+    pub(super) recovered: bool,
 }
 
 /// A record that found no room: it is taken again after the next cut.
@@ -70,17 +70,24 @@ pub(super) struct Runner {
     misfits: Vec<u64>,
 }
 
+/// What a lane has from its worker.
+pub(super) struct With<'a> {
+    pub(super) budget: &'a Arc<Budget>,
+    pub(super) tally: &'a Arc<Tally>,
+    pub(super) metrics: LaneMetrics,
+    pub(super) keep_open: bool,
+}
+
 impl Runner {
+    /// Returns the lane of a partition that has just been assigned.
     pub(super) fn new(
         partition: TopicPartition,
         topic: &Arc<Topic>,
         committed: Committed,
         io: Io,
-        budget: &Arc<Budget>,
-        tally: &Arc<Tally>,
-        metrics: LaneMetrics,
-        keep_open: bool,
+        with: With<'_>,
     ) -> Self {
+        let With { budget, tally, metrics, keep_open } = with;
         let identity = topic.identity(partition.partition);
         let lane = Lane::assigned(topic.lane.clone(), identity, committed, rand::random(), clock::now());
         let decoder = Decoder::new(Arc::clone(&topic.schema), topic.decoder.clone());
@@ -269,8 +276,9 @@ impl Runner {
             let rows = self.columns.finish()?;
             Some(EntryRows { rows, tags: std::mem::take(&mut self.tags) })
         };
-        let mut buckets: Vec<Vec<Option<String>>> =
-            (0..self.buckets.len()).map(|bucket| self.buckets.values(u32::try_from(bucket).unwrap_or(0)).to_vec()).collect();
+        let mut buckets: Vec<Vec<Option<String>>> = (0..self.buckets.len())
+            .map(|bucket| self.buckets.values(u32::try_from(bucket).unwrap_or(0)).to_vec())
+            .collect();
         let dead = if self.dead.is_empty() {
             None
         } else {

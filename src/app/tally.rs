@@ -10,7 +10,7 @@ use crate::engine::state::Totals;
 
 /// Counters that all threads add to.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub(super) struct Tally {
     records: AtomicU64,
     rows: AtomicU64,
     late: AtomicU64,
@@ -23,8 +23,10 @@ pub struct Tally {
 
 impl Tally {
     /// Adds what an entry has beyond the one before.
-    pub fn add(&self, before: &Totals, now: &Totals) {
-        let count = |counter: &AtomicU64, before: u64, now: u64| counter.fetch_add(now.saturating_sub(before), Ordering::Relaxed);
+    pub(super) fn add(&self, before: &Totals, now: &Totals) {
+        let count = |counter: &AtomicU64, before: u64, now: u64| {
+            counter.fetch_add(now.saturating_sub(before), Ordering::Relaxed)
+        };
         count(&self.records, before.records, now.records);
         count(&self.rows, before.rows, now.rows);
         count(&self.late, before.late, now.late);
@@ -33,7 +35,7 @@ impl Tally {
     }
 
     /// Adds a publication of `files` with `bytes`.
-    pub fn add_publication(&self, files: u64, bytes: u64) {
+    pub(super) fn add_publication(&self, files: u64, bytes: u64) {
         self.closes.fetch_add(1, Ordering::Relaxed);
         self.files.fetch_add(files, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -41,7 +43,7 @@ impl Tally {
 
     /// Returns the counters as they are now.
     #[must_use]
-    pub fn summary(&self, elapsed: Duration) -> Summary {
+    pub(super) fn summary(&self, elapsed: Duration) -> Summary {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Summary {
             records: read(&self.records),
@@ -88,7 +90,11 @@ impl fmt::Display for Summary {
         writeln!(f, "  dead letters      {:>14}", self.dead_letters)?;
         writeln!(f, "  dropped           {:>14}", self.dropped)?;
         writeln!(f, "published by this instance")?;
-        writeln!(f, "  closes            {:>14}   (an epoch of a partition, its late rows, or dead letters)", self.closes)?;
+        writeln!(
+            f,
+            "  closes            {:>14}   (an epoch of a partition, its late rows, or dead letters)",
+            self.closes
+        )?;
         writeln!(f, "  files             {:>14}   {}", self.files, ByteSize::b(self.bytes))?;
         write!(f, "time                {seconds:>13.1}s")
     }

@@ -174,9 +174,10 @@ fn decoder_options(config: &RunConfig) -> DecoderOptions {
 async fn bounds(reader: &Arc<Reader>, info: &TopicInfo) -> Result<BTreeMap<PartitionId, (Offset, Offset)>, Error> {
     let (reader, info) = (Arc::clone(reader), info.clone());
     let asked = tokio::task::spawn_blocking(move || {
-        let each = info.partitions.iter().map(|partition| {
-            cluster::offsets(&reader, &info.name, *partition).map(|bounds| (*partition, bounds))
-        });
+        let each = info
+            .partitions
+            .iter()
+            .map(|partition| cluster::offsets(&reader, &info.name, *partition).map(|bounds| (*partition, bounds)));
         each.collect::<Result<BTreeMap<_, _>, _>>()
     });
     Ok(asked.await.map_err(|error| Error::Failed(error.to_string()))??)
@@ -215,7 +216,8 @@ async fn schema(
         tracing::info!(topic = %info.name, columns = ours.fields().len(), inferred = given.is_none(), "schema stored");
         return Ok(ours);
     }
-    let found = store.get(&key).await?.ok_or(StoreError::Unfit("it says that a schema is there, and does not have it"))?;
+    let found =
+        store.get(&key).await?.ok_or(StoreError::Unfit("it says that a schema is there, and does not have it"))?;
     agree(read_stored(config, &key, &found)?, given)
 }
 
@@ -269,12 +271,19 @@ async fn infer_from_topic(config: &RunConfig, reader: &Arc<Reader>, info: &Topic
 ///
 /// # Errors
 /// When the topic cannot be read, or is empty although the run is bounded.
-pub fn sample(reader: &Reader, info: &TopicInfo, start: StartAt, bounded: bool, records: usize) -> Result<Vec<Vec<u8>>, Error> {
+pub fn sample(
+    reader: &Reader,
+    info: &TopicInfo,
+    start: StartAt,
+    bounded: bool,
+    records: usize,
+) -> Result<Vec<Vec<u8>>, Error> {
     let from = match start {
         StartAt::Earliest => KafkaOffset::Beginning,
         StartAt::Latest => KafkaOffset::End,
     };
-    let failed = |error: rdkafka::error::KafkaError| Error::Failed(format!("cannot read topic `{}`: {error}", info.name));
+    let failed =
+        |error: rdkafka::error::KafkaError| Error::Failed(format!("cannot read topic `{}`: {error}", info.name));
     let mut list = TopicPartitionList::new();
     for partition in &info.partitions {
         list.add_partition_offset(&info.name, partition.0, from).map_err(failed)?;

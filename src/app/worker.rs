@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::board::Board;
 use super::clock;
 use super::io::{Io, Shared};
-use super::runner::{Runner, Runners};
+use super::runner::{Runner, Runners, With};
 use super::tally::Tally;
 use super::topic::Topic;
 use crate::engine::commit::Committed;
@@ -121,8 +121,8 @@ impl Worker {
         let (board, to_self) = (Arc::clone(&self.board), self.to_self.clone());
         let io = Io::new(self.shared.clone(), Arc::clone(topic), partition.clone(), to_self, board);
         let metrics = self.shared.metrics.lane(&partition.topic, partition.partition);
-        let (budget, tally) = (&self.shared.budget, &self.tally);
-        let runner = Runner::new(partition.clone(), topic, committed, io, budget, tally, metrics, self.keep_open);
+        let with = With { budget: &self.shared.budget, tally: &self.tally, metrics, keep_open: self.keep_open };
+        let runner = Runner::new(partition.clone(), topic, committed, io, with);
         self.board.post(&partition, runner.status());
         self.runners.insert(partition, runner);
     }

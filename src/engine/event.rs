@@ -300,7 +300,9 @@ pub enum StopReason {
         why: String,
     },
     /// The commit is of a newer version.
-    #[error("the group's committed offset {offset} was written by a newer version of this program (format {version}): update this instance")]
+    #[error(
+        "the group's committed offset {offset} was written by a newer version of this program (format {version}): update this instance"
+    )]
     NewerCommit {
         /// What Kafka holds.
         offset: Offset,
@@ -308,7 +310,9 @@ pub enum StopReason {
         version: u32,
     },
     /// A close cannot be published, since rows that the log promises are gone.
-    #[error("the close of {close} cannot be published: an entry that holds its rows is missing or was replaced, and no other instance is ahead")]
+    #[error(
+        "the close of {close} cannot be published: an entry that holds its rows is missing or was replaced, and no other instance is ahead"
+    )]
     MissingRows {
         /// Which close.
         close: String,

@@ -10,6 +10,8 @@
 //! compacts published files; a new program version with other settings starts. Then the faults end, one process is left to finish,
 //! and the promises are checked: nothing lost, nothing doubled, nothing half-done, one file a bucket.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "an answer of another kind than asked for is no answer")]
+
 mod process;
 mod promises;
 mod store;
@@ -55,7 +57,6 @@ pub(super) struct Violation {
 pub(super) struct Stats {
     steps: u64,
     crashes: u64,
-    conflicts: u64,
 }
 
 struct Simulation {
@@ -283,7 +284,9 @@ impl Simulation {
         let under_way = self.processes.iter().any(|process| process.is_publishing(receipt))
             || self.network.iter().any(|request| match &request.op {
                 Op::Create { key, .. } => files.iter().any(|(file, _)| file == key),
-                Op::ListEntries { .. } | Op::Get { .. } | Op::ReceiptsExist | Op::Delete { .. } | Op::Commit { .. } => false,
+                Op::ListEntries { .. } | Op::Get { .. } | Op::ReceiptsExist | Op::Delete { .. } | Op::Commit { .. } => {
+                    false
+                }
             });
         if under_way {
             return;
@@ -405,13 +408,20 @@ impl Simulation {
             self.network.push(twin);
         }
         let op = self.network[index].op.clone();
-        let refuses = matches!(&op, Op::Create { key, .. } if !self.store.objects.contains_key(key)) && self.chance(double / 2);
+        let refuses =
+            matches!(&op, Op::Create { key, .. } if !self.store.objects.contains_key(key)) && self.chance(double / 2);
         // S3 answers 409 while another PUT of that key is under way, whatever becomes of that one.
         let answer = if refuses { Answer::AlreadyThere } else { self.store.apply(&op, self.step) };
         let lost = self.chance(lose);
         self.note(|simulation| {
             let request = &simulation.network[index];
-            format!("process {}: {} -> {}{}", request.process, brief(&request.op), brief_answer(&answer), if lost { " (answer lost)" } else { "" })
+            format!(
+                "process {}: {} -> {}{}",
+                request.process,
+                brief(&request.op),
+                brief_answer(&answer),
+                if lost { " (answer lost)" } else { "" }
+            )
         });
         self.network[index].answer = Some(if lost { Answer::Nothing } else { answer });
     }
@@ -446,7 +456,17 @@ impl Simulation {
             self.processes[self.owner].forget();
             self.assign(zombie);
         }
-        self.weights = Weights { lose: 0, delay: 0, double: 0, crash: 0, rebalance: 0, freeze: 0, compact: 0, read_batch: 5, late: 0 };
+        self.weights = Weights {
+            lose: 0,
+            delay: 0,
+            double: 0,
+            crash: 0,
+            rebalance: 0,
+            freeze: 0,
+            compact: 0,
+            read_batch: 5,
+            late: 0,
+        };
         self.idles = true;
         let owner = self.owner;
         for _ in 0..SETTLE_STEPS {
@@ -480,7 +500,9 @@ fn brief(op: &Op) -> String {
             format!("create {key} {id} with {:?}", rows.iter().map(|row| row.offset.0).collect::<Vec<_>>())
         }
         Op::Create { key, object } => format!("create {key} {object:?}"),
-        Op::ListEntries { .. } | Op::Get { .. } | Op::ReceiptsExist | Op::Delete { .. } | Op::Commit { .. } => format!("{op:?}"),
+        Op::ListEntries { .. } | Op::Get { .. } | Op::ReceiptsExist | Op::Delete { .. } | Op::Commit { .. } => {
+            format!("{op:?}")
+        }
     }
 }
 

@@ -135,7 +135,9 @@ fn ask_partitions(reader: &Reader, brokers: &str, topic: &str) -> Result<Vec<Par
         match answer {
             Ok(metadata) => match metadata.topics().iter().find(|found| found.name() == topic) {
                 Some(found) => match found.error().map(RDKafkaErrorCode::from) {
-                    None => return Ok(found.partitions().iter().map(|partition| PartitionId(partition.id())).collect()),
+                    None => {
+                        return Ok(found.partitions().iter().map(|partition| PartitionId(partition.id())).collect());
+                    }
                     Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
                         return Err(ClusterError::NoTopic { topic: topic.to_owned(), brokers: brokers.to_owned() });
                     }
@@ -165,8 +167,7 @@ pub fn offsets<C: ConsumerContext>(
     partition: PartitionId,
 ) -> Result<(Offset, Offset), ClusterError> {
     let asked = reader.fetch_watermarks(topic, partition.0, PATIENCE);
-    let (low, high) =
-        asked.map_err(|source| ClusterError::Offsets { topic: topic.to_owned(), partition, source })?;
+    let (low, high) = asked.map_err(|source| ClusterError::Offsets { topic: topic.to_owned(), partition, source })?;
     Ok((Offset(low), Offset(high)))
 }
 

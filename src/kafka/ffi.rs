@@ -54,7 +54,8 @@ impl<C: ConsumerContext + 'static> Queue<C> {
         let failed = || KafkaError::Subscription(format!("cannot split off partition {partition} of topic {topic}"));
         let name = CString::new(topic).map_err(|_| failed())?;
         // SAFETY: the client lives, the name is a C string that librdkafka copies; the result is a reference of our own.
-        let source = unsafe { rd::rd_kafka_queue_get_partition(self.consumer.client().native_ptr(), name.as_ptr(), partition) };
+        let source =
+            unsafe { rd::rd_kafka_queue_get_partition(self.consumer.client().native_ptr(), name.as_ptr(), partition) };
         let source = NonNull::new(source).ok_or_else(failed)?;
         // SAFETY: both queues are living and of the same client; the partition's reference is given back at once, as the
         // forwarding itself holds what it needs.
@@ -71,7 +72,12 @@ impl<C: ConsumerContext + 'static> Queue<C> {
         let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: the slice holds `len` pointers for librdkafka to write; what it returns are messages that we own.
         let count = unsafe {
-            rd::rd_kafka_consume_batch_queue(self.queue.as_ptr(), timeout_ms, batch.messages.as_mut_ptr(), batch.messages.len())
+            rd::rd_kafka_consume_batch_queue(
+                self.queue.as_ptr(),
+                timeout_ms,
+                batch.messages.as_mut_ptr(),
+                batch.messages.len(),
+            )
         };
         batch.count = usize::try_from(count).unwrap_or(0);
     }
@@ -85,7 +91,13 @@ impl<C: ConsumerContext + 'static> Queue<C> {
         // SAFETY: client, list and queue live; the list is copied; `opaque` is a number that nobody dereferences; without a callback
         // the answer is an event on the queue.
         let code = unsafe {
-            rd::rd_kafka_commit_queue(self.consumer.client().native_ptr(), offsets.ptr(), self.queue.as_ptr(), None, opaque)
+            rd::rd_kafka_commit_queue(
+                self.consumer.client().native_ptr(),
+                offsets.ptr(),
+                self.queue.as_ptr(),
+                None,
+                opaque,
+            )
         };
         match code {
             rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
@@ -272,19 +284,33 @@ pub fn generation<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> i32 {
 
 /// Returns the log's first offset and its end as the client last heard of them, without asking the broker; `None` if it has not.
 #[must_use]
-pub fn known_watermarks<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str, partition: i32) -> Option<(i64, i64)> {
+pub fn known_watermarks<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+) -> Option<(i64, i64)> {
     let name = CString::new(topic).ok()?;
     let (mut low, mut high) = (-1, -1);
     // SAFETY: the client lives, the name is a C string, both numbers may be written.
     let code = unsafe {
-        rd::rd_kafka_get_watermark_offsets(consumer.client().native_ptr(), name.as_ptr(), partition, &raw mut low, &raw mut high)
+        rd::rd_kafka_get_watermark_offsets(
+            consumer.client().native_ptr(),
+            name.as_ptr(),
+            partition,
+            &raw mut low,
+            &raw mut high,
+        )
     };
     (code == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some((low, high))
 }
 
 /// Returns the ids of topics (KIP-516), which change when a topic is deleted and created again. Topics of brokers that do not tell are left out.
 #[must_use]
-pub fn topic_ids<C: ConsumerContext>(consumer: &BaseConsumer<C>, topics: &[String], timeout: Duration) -> HashMap<String, String> {
+pub fn topic_ids<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topics: &[String],
+    timeout: Duration,
+) -> HashMap<String, String> {
     let names: Vec<CString> = topics.iter().filter_map(|topic| CString::new(topic.as_str()).ok()).collect();
     let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
     let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
@@ -329,7 +355,8 @@ unsafe fn collect_ids(event: *mut rd::rd_kafka_event_t, ids: &mut HashMap<String
         }
         for topic in slice::from_raw_parts(topics, count) {
             let error = rd::rd_kafka_TopicDescription_error(*topic);
-            let failed = !error.is_null() && rd::rd_kafka_error_code(error) != rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+            let failed = !error.is_null()
+                && rd::rd_kafka_error_code(error) != rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
             let id = rd::rd_kafka_TopicDescription_topic_id(*topic);
             if failed || id.is_null() {
                 continue;

@@ -117,7 +117,9 @@ impl Bridge {
         for partition in &partitions {
             match self.assignments.queue(partition) {
                 Some(queue) => queue.take_partition(&partition.topic, partition.partition.0)?,
-                None => tracing::error!(topic = %partition.topic, partition = %partition.partition, "no queue takes this partition"),
+                None => {
+                    tracing::error!(topic = %partition.topic, partition = %partition.partition, "no queue takes this partition")
+                }
             }
             // Fetches nothing old: the lane seeks to its position when it has recovered.
             assignment.add_partition_offset(&partition.topic, partition.partition.0, KafkaOffset::End)?;
@@ -135,7 +137,11 @@ impl Bridge {
     }
 
     /// Without an answer the lane log alone decides, as it does anyway; only a foreign offset would go unnoticed.
-    fn fetch_committed(&self, consumer: &GroupConsumer, list: &TopicPartitionList) -> HashMap<TopicPartition, Committed> {
+    fn fetch_committed(
+        &self,
+        consumer: &GroupConsumer,
+        list: &TopicPartitionList,
+    ) -> HashMap<TopicPartition, Committed> {
         let found = match consumer.committed_offsets(list.clone(), FETCH_COMMITTED) {
             Ok(found) => found,
             Err(error) => {
@@ -166,8 +172,7 @@ impl Bridge {
 pub fn committed(list: &TopicPartitionList) -> HashMap<TopicPartition, Committed> {
     let elements = list.elements();
     let read = elements.iter().map(|element| {
-        let partition =
-            TopicPartition { topic: element.topic().into(), partition: PartitionId(element.partition()) };
+        let partition = TopicPartition { topic: element.topic().into(), partition: PartitionId(element.partition()) };
         let found = match element.offset() {
             KafkaOffset::Offset(offset) => Committed::read(Offset(offset), element.metadata()),
             _ => Committed::Nothing,
@@ -179,10 +184,9 @@ pub fn committed(list: &TopicPartitionList) -> HashMap<TopicPartition, Committed
 
 fn partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {
     let elements = list.elements();
-    let read = elements.iter().map(|element| TopicPartition {
-        topic: element.topic().into(),
-        partition: PartitionId(element.partition()),
-    });
+    let read = elements
+        .iter()
+        .map(|element| TopicPartition { topic: element.topic().into(), partition: PartitionId(element.partition()) });
     read.collect()
 }
 

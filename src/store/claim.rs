@@ -42,9 +42,7 @@ pub enum ClaimError {
         source: StoreError,
     },
     /// Somebody else has it.
-    #[error(
-        "topic `{topic}` in this output belongs to {what} `{theirs}`, this instance has `{ours}`: {way_out}"
-    )]
+    #[error("topic `{topic}` in this output belongs to {what} `{theirs}`, this instance has `{ours}`: {way_out}")]
     Taken {
         /// The topic.
         topic: String,
@@ -71,7 +69,8 @@ impl Claim {
         if store.create(&key, Bytes::from(text)).await == PutOutcome::Created {
             return Ok(());
         }
-        let found = store.get(&key).await?.ok_or(StoreError::Unfit("it says that a claim is there, and does not have it"))?;
+        let found =
+            store.get(&key).await?.ok_or(StoreError::Unfit("it says that a claim is there, and does not have it"))?;
         let theirs: Self = serde_json::from_slice(&found)
             .map_err(|error| StoreError::Unreadable { key: key.clone(), why: error.to_string() })?;
         if theirs.version != CLAIM_VERSION {

@@ -103,7 +103,9 @@ impl FileWriter {
                 let sha256 = hex::encode(self.hash.clone().finalize());
                 Ok(StoredFile { bytes: self.bytes, sha256, created: true })
             }
-            Err(ObjectError::AlreadyExists { .. } | ObjectError::Precondition { .. }) => self.store.read_back(&self.to).await,
+            Err(ObjectError::AlreadyExists { .. } | ObjectError::Precondition { .. }) => {
+                self.store.read_back(&self.to).await
+            }
             Err(source) => Err(StoreError::request("create", &self.to)(source)),
         }
     }

@@ -47,14 +47,13 @@ impl StoredObject {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
-        let options = GetOptions { range: Some(range.into()), if_match: self.meta.e_tag.clone(), ..GetOptions::default() };
+        let options =
+            GetOptions { range: Some(range.into()), if_match: self.meta.e_tag.clone(), ..GetOptions::default() };
         let location = &self.meta.location;
         let read = async { self.store.objects.get_opts(location, options).await?.bytes().await };
-        self.runtime.block_on(read).map_err(|error| match error {
-            ObjectError::NotFound { .. } | ObjectError::Precondition { .. } => {
-                io::Error::new(io::ErrorKind::NotFound, error)
-            }
-            other => io::Error::other(other),
+        self.runtime.block_on(read).map_err(|error| {
+            let gone = matches!(error, ObjectError::NotFound { .. } | ObjectError::Precondition { .. });
+            if gone { io::Error::new(io::ErrorKind::NotFound, error) } else { io::Error::other(error) }
         })
     }
 }

@@ -87,7 +87,10 @@ impl Lane {
     /// Whether an entry would say anything that the newest one does not. Nothing new to say: nothing is appended.
     pub(super) fn has_something_to_say(&self) -> bool {
         let published = self.publication.has_finished() && !self.breaks(Mutation::PublicationIsNothingToSay);
-        self.has_unsaid_records() || published || self.through_at_cut() > self.base.closed_through || self.flush_is_due()
+        self.has_unsaid_records()
+            || published
+            || self.through_at_cut() > self.base.closed_through
+            || self.flush_is_due()
     }
 
     fn cut_is_due(&self) -> bool {
@@ -149,7 +152,8 @@ impl Lane {
     fn cut(&mut self) {
         let through = self.through_at_cut();
         let number = self.base.entry.number.next();
-        let id = if self.breaks(Mutation::IdOfTheWriter) { EntryId(u64::from(self.writer())) } else { EntryId(self.draw()) };
+        let id =
+            if self.breaks(Mutation::IdOfTheWriter) { EntryId(u64::from(self.writer())) } else { EntryId(self.draw()) };
         let entry = EntryRef { number, id };
 
         let mut state = self.base.clone();
@@ -282,7 +286,13 @@ impl Lane {
             LoadOutcome::Found(found) if found.entry.id == pending.state.entry.id => self.created(),
             LoadOutcome::Found(_) => self.conflict(),
             LoadOutcome::Absent if rebuild => {
-                self.live.fresh = pending.state.waiting.iter().filter(|(_, held)| held.contains(&pending.state.entry)).map(|(scope, _)| *scope).collect();
+                self.live.fresh = pending
+                    .state
+                    .waiting
+                    .iter()
+                    .filter(|(_, held)| held.contains(&pending.state.entry))
+                    .map(|(scope, _)| *scope)
+                    .collect();
                 self.pending = None;
                 self.unsaid_since_ms = Some(0);
             }

@@ -131,9 +131,12 @@ impl Lane {
             },
             (Step::Load { number }, Input::Loaded { ticket, outcome }) if ticket == recovery.ticket => match outcome {
                 LoadOutcome::NoAnswer => recovery.again_at_ms = Some(again_at_ms),
-                outcome => self.loaded(number, outcome),
+                LoadOutcome::Found(_) | LoadOutcome::Absent | LoadOutcome::Unreadable(_) => {
+                    self.loaded(number, outcome)
+                }
             },
-            (Step::LookForReceipts, Input::ReceiptsFound { ticket, found }) if ticket == recovery.ticket => match found {
+            (Step::LookForReceipts, Input::ReceiptsFound { ticket, found }) if ticket == recovery.ticket => match found
+            {
                 Some(true) => self.stop(StopReason::ReceiptsWithoutLog),
                 Some(false) => self.start_without_log(),
                 None => recovery.again_at_ms = Some(again_at_ms),
@@ -155,7 +158,9 @@ impl Lane {
     fn listed(&mut self, from: Option<EntryNumber>, numbers: &[EntryNumber]) {
         match numbers.iter().max() {
             Some(&number) => self.ask(Step::Load { number }),
-            None if from.is_some() && !self.breaks(Mutation::BelievePartialListing) => self.ask(Step::List { from: None }),
+            None if from.is_some() && !self.breaks(Mutation::BelievePartialListing) => {
+                self.ask(Step::List { from: None })
+            }
             None => self.ask(Step::LookForReceipts),
         }
     }

@@ -148,7 +148,9 @@ impl Process {
                         self.send(network, ticket, op);
                     }
                 }
-                Action::Commit { ticket, offset, metadata } => self.send(network, ticket, Op::Commit { offset, metadata }),
+                Action::Commit { ticket, offset, metadata } => {
+                    self.send(network, ticket, Op::Commit { offset, metadata })
+                }
                 Action::Publish { ticket, close } => self.start_job(network, ticket, *close),
                 Action::Mark { ticket, through } => {
                     let op = Op::Create { key: closed_key(through), object: Object::ClosedThrough };
@@ -189,7 +191,9 @@ impl Process {
             Caller::Lane { ticket } => {
                 let ticket = *ticket;
                 let input = match (&request.op, answer) {
-                    (Op::ListEntries { .. }, Answer::Entries(numbers)) => Input::Listed { ticket, numbers: Some(numbers) },
+                    (Op::ListEntries { .. }, Answer::Entries(numbers)) => {
+                        Input::Listed { ticket, numbers: Some(numbers) }
+                    }
                     (Op::ListEntries { .. }, _) => Input::Listed { ticket, numbers: None },
                     (Op::Get { .. }, answer) => Input::Loaded { ticket, outcome: loaded(answer) },
                     (Op::ReceiptsExist, Answer::Exists(found)) => Input::ReceiptsFound { ticket, found: Some(found) },
@@ -339,7 +343,10 @@ impl Job {
         let of = |bucket| -> Vec<Row> {
             self.gathered.iter().filter(|row| row.offset.0 % BUCKETS == bucket).copied().collect()
         };
-        (0..BUCKETS).map(|bucket| (file_key(&self.close, bucket), of(bucket))).filter(|(_, rows)| !rows.is_empty()).collect()
+        (0..BUCKETS)
+            .map(|bucket| (file_key(&self.close, bucket), of(bucket)))
+            .filter(|(_, rows)| !rows.is_empty())
+            .collect()
     }
 }
 
@@ -364,7 +371,9 @@ fn put(answer: &Answer) -> PutOutcome {
     match answer {
         Answer::Created => PutOutcome::Created,
         Answer::AlreadyThere => PutOutcome::AlreadyThere,
-        Answer::Entries(_) | Answer::Got(_) | Answer::Exists(_) | Answer::Done | Answer::Nothing => PutOutcome::NoAnswer,
+        Answer::Entries(_) | Answer::Got(_) | Answer::Exists(_) | Answer::Done | Answer::Nothing => {
+            PutOutcome::NoAnswer
+        }
     }
 }
 

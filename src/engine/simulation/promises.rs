@@ -22,7 +22,9 @@ pub(super) fn at_any_time(store: &Store) -> Result<(), String> {
                 Some(Object::File { build: there, .. }) if there != build => {
                     return Err(format!("{key} describes other bytes of {file} than the store holds"));
                 }
-                None if !store.appeared.contains_key(file) => return Err(format!("{key} names {file}, which never was")),
+                None if !store.appeared.contains_key(file) => {
+                    return Err(format!("{key} names {file}, which never was"));
+                }
                 _ => {}
             }
         }
@@ -102,9 +104,12 @@ fn markers_follow_their_files(store: &Store) -> Result<(), String> {
         Some((EventTime(through), *step))
     });
     for (through, reported_at) in reported {
-        for (key, appeared_at) in store.appeared.iter().filter(|(key, _)| key.contains("/on-time-") && key.starts_with("file/")) {
+        for (key, appeared_at) in
+            store.appeared.iter().filter(|(key, _)| key.contains("/on-time-") && key.starts_with("file/"))
+        {
             let label = key.split('/').nth(2).unwrap_or_default();
-            let ended = EpochLength::from_us(QUARTER_US).expect("15 minutes divide a day").epoch_of(through.plus_us(-1));
+            let ended =
+                EpochLength::from_us(QUARTER_US).expect("15 minutes divide a day").epoch_of(through.plus_us(-1));
             if label <= ended.label().as_str() && *appeared_at > reported_at {
                 return Err(format!("closed through {through} was reported before {key} appeared"));
             }

@@ -17,11 +17,19 @@ pub(super) struct Row {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Object {
     /// The state in its real JSON form, and the rows that came since the entry before.
-    Entry { state: String, rows: Vec<Row> },
+    Entry {
+        state: String,
+        rows: Vec<Row>,
+    },
     /// A published file. `build` stands for its bytes: two program versions write the same rows differently.
-    File { rows: Vec<Row>, build: u32 },
+    File {
+        rows: Vec<Row>,
+        build: u32,
+    },
     /// The receipt: each file's key with the build that it describes.
-    Receipt { files: Vec<(String, u32)> },
+    Receipt {
+        files: Vec<(String, u32)>,
+    },
     ClosedThrough,
 }
 
@@ -75,7 +83,11 @@ impl Store {
     /// Finds the key of entry `number`: one, unless the mutation lets two chains live side by side.
     pub(super) fn find_entry(&self, number: EntryNumber) -> Option<&Object> {
         let prefix = format!("log/{:020}", number.0);
-        self.objects.range(prefix.clone()..).next().filter(|(key, _)| key.starts_with(&prefix)).map(|(_, object)| object)
+        self.objects
+            .range(prefix.clone()..)
+            .next()
+            .filter(|(key, _)| key.starts_with(&prefix))
+            .map(|(_, object)| object)
     }
 
     pub(super) fn apply(&mut self, op: &Op, step: u64) -> Answer {
