@@ -205,6 +205,7 @@ impl Runner {
         if let Input::Committed { acknowledged: true, .. } = &input {
             self.metrics.set_committed_position(self.lane.newest().position);
         }
+        tracing::trace!(topic = %self.partition.topic, partition = %self.partition.partition, ?input, "told");
         self.lane.handle(clock::now(), input);
     }
 
@@ -225,6 +226,7 @@ impl Runner {
     }
 
     fn carry_out(&mut self, action: Action) {
+        tracing::trace!(topic = %self.partition.topic, partition = %self.partition.partition, ?action, "asked");
         match action {
             Action::Append { ticket, state } => self.append(ticket, state),
             Action::AppendAgain { ticket, .. } => self.io.append_again(ticket, &self.kept, &self.metrics),
