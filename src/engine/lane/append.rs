@@ -298,7 +298,7 @@ impl Lane {
                     .map(|(scope, _)| *scope)
                     .collect();
                 self.pending = None;
-                self.unsaid_since_ms = Some(0);
+                self.flush = true;
             }
             LoadOutcome::Absent if absent_is_conflict => self.conflict(),
             LoadOutcome::Absent | LoadOutcome::NoAnswer => {

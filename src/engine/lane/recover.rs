@@ -255,7 +255,7 @@ impl Lane {
         }
         let open = self.base.waiting.keys().filter_map(|scope| scope.epoch().map(|epoch| epoch.end)).max();
         self.live.closed_through = self.live.closed_through.max(open);
-        self.unsaid_since_ms = Some(0);
+        self.flush = true;
     }
 
     fn start_without_log(&mut self) {
