@@ -196,7 +196,11 @@ impl Runner {
         });
         if !self.dead.push(coordinates, key, value, rejection.reason, &rejection.detail) {
             // Cannot be: MOST_BYTES leaves room. A record must not be lost all the same.
-            return self.io.fail(format!("no room for a dead letter of {} at offset {}", self.place(), coordinates.offset));
+            return self.io.fail(format!(
+                "no room for a dead letter of {} at offset {}",
+                self.place(),
+                coordinates.offset
+            ));
         }
         self.dead_buckets.push(u32::try_from(bucket).unwrap_or(u32::MAX));
     }
