@@ -96,7 +96,9 @@ impl Runner {
         let identity = topic.identity(partition.partition);
         let lane = Lane::assigned(topic.lane.clone(), identity, committed, rand::random(), clock::now());
         let decoder = Decoder::new(Arc::clone(&topic.schema), topic.decoder.clone());
-        let end = topic.bounds.as_ref().and_then(|bounds| bounds.get(&partition.partition)).map(|(_, end)| *end);
+        // A partition that was added since the start of a bounded run has none of its records.
+        let end =
+            topic.bounds.as_ref().map(|bounds| bounds.get(&partition.partition).map_or(Offset(0), |(_, end)| *end));
         Self {
             columns: decoder.columns(),
             misfits: vec![0; topic.schema.fields().len()],
@@ -243,7 +245,7 @@ impl Runner {
         tracing::trace!(topic = %self.partition.topic, partition = %self.partition.partition, ?action, "asked");
         match action {
             Action::Append { ticket, state } => self.append(ticket, state),
-            Action::AppendAgain { ticket, .. } => self.io.append_again(ticket, &self.kept, &self.metrics),
+            Action::AppendAgain { ticket, entry } => self.io.append_again(ticket, entry, &self.kept, &self.metrics),
             Action::Commit { ticket, offset, metadata } => {
                 if !self.handing_over {
                     let partition = self.partition.clone();
@@ -264,6 +266,8 @@ impl Runner {
             Action::List { ticket, from } => self.io.list(ticket, from),
             Action::Load { ticket, number } => self.io.load(ticket, number),
             Action::LookForReceipts { ticket } => self.io.look_for_receipts(ticket),
+            Action::AskCommitted { ticket } => self.io.ask_committed(ticket),
+            Action::AskEnd { ticket } => self.io.ask_end(ticket),
             Action::ResolveStart { ticket } => self.io.resolve_start(ticket),
             Action::Start { ticket, offset } => self.io.start(ticket, offset),
             Action::Publish { ticket, close } => {
@@ -310,14 +314,15 @@ impl Runner {
         Ok(Content { partition_by, scopes: std::mem::take(&mut self.scopes), buckets, rows, dead })
     }
 
+    /// Gives the memory back, too: what is kept for later counts as held.
     fn forget(&mut self) {
         self.taken_bytes = 0;
-        self.columns.truncate(0);
-        self.tags.clear();
+        self.columns = self.decoder.columns();
+        self.tags = Vec::new();
         self.scopes.clear();
         self.buckets.clear();
-        self.dead.truncate(0);
-        self.dead_buckets.clear();
+        self.dead = DeadLetters::new();
+        self.dead_buckets = Vec::new();
         self.dead_values.clear();
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -372,6 +377,19 @@ impl Runner {
         self.columns.bytes() + self.dead.bytes() + self.buckets.bytes() + self.tags.capacity() * size_of::<RowTag>()
     }
 
+    /// Makes Kafka serve the partition from `offset` on. Only the thread that takes the records may do this, and what it had taken before
+    /// must be dropped: so that nothing that is served from there is looked at before the lane is told that it has started.
+    pub(super) fn seek(&mut self, ticket: Ticket, offset: Offset) {
+        if self.io.seek(ticket, offset) {
+            self.tell(Input::Started { ticket });
+        }
+    }
+
+    /// Whether memory can be relieved by an append of this lane.
+    pub(super) const fn can_append(&self) -> bool {
+        self.lane.can_append()
+    }
+
     /// Begins the handover: what is in memory is appended, and nothing else.
     pub(super) fn hand_over(&mut self) {
         self.handing_over = true;
@@ -385,7 +403,7 @@ impl Runner {
     /// Returns the commit that mirrors the newest entry, for the end of a handover.
     pub(super) fn last_commit(&self) -> Option<CommitRequest> {
         let newest = self.lane.newest();
-        (newest.entry.number > EntryNumber(0) && !self.lane.is_stopped()).then(|| CommitRequest {
+        (newest.entry.number > EntryNumber(0) && self.lane.is_running()).then(|| CommitRequest {
             partition: self.partition.clone(),
             offset: newest.position,
             metadata: CommitMetadata::mirroring(newest).to_text(),

@@ -28,7 +28,7 @@ use crate::store::{Layout, Store, StoreError};
 /// The version of the stored schema's format.
 const SCHEMA_FORMAT: u32 = 1;
 /// The version of the schema; none after the first exists yet.
-const SCHEMA_VERSION: u32 = 1;
+pub(super) const SCHEMA_VERSION: u32 = 1;
 /// The most records that a schema is inferred from.
 const SAMPLE_RECORDS: usize = 10_000;
 /// The most bytes of them.

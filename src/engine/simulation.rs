@@ -504,6 +504,7 @@ impl Simulation {
             rebalance,
             freeze,
             compact,
+            stick,
             late,
             linger: 300,
             read_batch: 5,

@@ -115,11 +115,11 @@ impl Bridge {
         let committed = self.fetch_committed(consumer, list);
         let mut assignment = TopicPartitionList::new();
         for partition in &partitions {
-            match self.assignments.queue(partition) {
-                Some(queue) => queue.take_partition(&partition.topic, partition.partition.0)?,
-                None => {
-                    tracing::error!(topic = %partition.topic, partition = %partition.partition, "no queue takes this partition")
-                }
+            let queue = self.assignments.queue(partition);
+            let taken = queue.map(|queue| queue.take_partition(&partition.topic, partition.partition.0));
+            if !matches!(taken, Some(Ok(()))) {
+                // Its records stay in the main queue, where nobody takes them: nothing is lost, and the lane shows no progress.
+                tracing::error!(topic = %partition.topic, partition = %partition.partition, ?taken, "no queue takes this partition");
             }
             // Fetches nothing old: the lane seeks to its position when it has recovered.
             assignment.add_partition_offset(&partition.topic, partition.partition.0, KafkaOffset::End)?;
@@ -129,14 +129,14 @@ impl Bridge {
             RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(&assignment)?,
         }
         let known = partitions.into_iter().map(|partition| {
-            let found = committed.get(&partition).cloned().unwrap_or(Committed::Nothing);
+            let found = committed.get(&partition).cloned().unwrap_or(Committed::Unknown);
             (partition, found)
         });
         self.assignments.assigned(known.collect());
         Ok(())
     }
 
-    /// Without an answer the lane log alone decides, as it does anyway; only a foreign offset would go unnoticed.
+    /// Without an answer the lane log alone decides, as it does anyway; a lane without a log asks again.
     fn fetch_committed(
         &self,
         consumer: &GroupConsumer,
@@ -170,11 +170,11 @@ impl Bridge {
 /// Reads a list of committed offsets.
 #[must_use]
 pub fn committed(list: &TopicPartitionList) -> HashMap<TopicPartition, Committed> {
-    let elements = list.elements();
-    let read = elements.iter().map(|element| {
-        let partition = TopicPartition { topic: element.topic().into(), partition: PartitionId(element.partition()) };
-        let found = match element.offset() {
-            KafkaOffset::Offset(offset) => Committed::read(Offset(offset), element.metadata()),
+    let read = ffi::committed_offsets(list).into_iter().map(|element| {
+        let partition = TopicPartition { topic: element.topic.into(), partition: PartitionId(element.partition) };
+        let found = match element.offset {
+            _ if element.failed => Committed::Unknown,
+            offset if offset >= 0 => Committed::read(Offset(offset), &element.metadata),
             _ => Committed::Nothing,
         };
         (partition, found)

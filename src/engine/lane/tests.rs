@@ -73,6 +73,9 @@ impl Bench {
         let Some(Action::ResolveStart { ticket }) = bench.ask() else { panic!("asks where to start") };
         bench.tell(Input::Resolved { ticket, offset: Offset(10) });
         bench.start(10);
+        // Where the chain begins is durable before anything is read.
+        assert_eq!(bench.append().position, Offset(10));
+        assert_eq!(bench.commit(), Offset(10));
         bench
     }
 
@@ -112,7 +115,8 @@ impl Bench {
 
     /// The next append, which is created; the commit and whatever follows is left to ask for.
     fn append(&mut self) -> LaneState {
-        let Some(Action::Append { ticket, state }) = self.ask() else { panic!("appends") };
+        let asked = self.ask();
+        let Some(Action::Append { ticket, state }) = asked else { panic!("appends, not {asked:?}") };
         self.tell(Input::Appended { ticket, outcome: PutOutcome::Created });
         *state
     }
@@ -132,6 +136,12 @@ impl Bench {
         let Some(Action::Publish { ticket, close }) = self.ask() else { panic!("publishes") };
         self.tell(Input::Published { ticket, outcome: PublishOutcome::Published });
         *close
+    }
+
+    fn confirm_end(&mut self, offset: i64) {
+        let asked = self.ask();
+        let Some(Action::AskEnd { ticket }) = asked else { panic!("asks where the log ends, not {asked:?}") };
+        self.tell(Input::EndFound { ticket, offset: Some(Offset(offset)) });
     }
 
     fn mark(&mut self) -> EventTime {
@@ -270,7 +280,7 @@ fn a_check_that_shows_a_higher_number_publishes_nothing() {
     bench.place(11, "12:36");
     bench.append();
     bench.commit();
-    bench.check(&[1, 2]);
+    bench.check(&[1, 2, 3]);
     assert_eq!(bench.ask(), Some(Action::Forget));
 }
 
@@ -335,21 +345,27 @@ fn an_idle_partition_is_closed_by_the_wall_clock_but_not_beyond_it() {
     bench.place(10, "12:01");
     bench.append();
     bench.commit();
-    bench.check(&[1]);
+    bench.check(&[1, 2]);
     bench.mark();
     bench.tell(Input::AtEnd { offset: Offset(11) });
     bench.now.wall = at("12:19");
-    bench.wait(300_000);
-    // 12:15 and the allowed lateness are not over.
-    assert_eq!(bench.append().closed_through, Some(at("12:00")));
+    bench.wait(60_000);
+    assert_eq!(bench.append().closed_through, Some(at("11:45")), "not idle for long enough");
     bench.commit();
-    bench.check(&[1, 2]);
+    bench.check(&[1, 2, 3]);
+    bench.wait(240_000);
+    bench.confirm_end(11);
+    assert_eq!(bench.append().closed_through, Some(at("12:00")), "12:15 and the allowed lateness are not over");
+    bench.commit();
+    bench.check(&[1, 2, 3]);
     bench.mark();
     bench.now.wall = at("12:20");
-    bench.wait(1);
+    bench.wait(5_000);
+    bench.confirm_end(11);
     let closing = bench.append();
     assert_eq!(closing.closed_through, Some(at("12:15")));
-    assert_eq!(closing.closes[0].scope, Scope::OnTime(epoch("12:00")));
+    let closed: Vec<Scope> = closing.closes.iter().map(|close| close.scope).collect();
+    assert!(closed.contains(&Scope::OnTime(epoch("12:00"))), "{closed:?}");
 }
 
 #[test]
@@ -502,4 +518,67 @@ fn entries_that_nothing_needs_are_collected_after_the_grace_time_and_the_newest_
     assert_eq!(bench.ask(), None);
     bench.wait(10_000);
     assert_eq!(bench.ask(), Some(Action::Collect { numbers: vec![EntryNumber(5), EntryNumber(8)] }));
+}
+
+#[test]
+fn an_end_that_was_seen_before_records_came_is_not_idleness() {
+    let mut bench = Bench::fresh(config());
+    bench.place(10, "12:01");
+    bench.append();
+    bench.commit();
+    bench.check(&[1, 2]);
+    bench.mark();
+    bench.tell(Input::AtEnd { offset: Offset(11) });
+    bench.now.wall = at("14:00");
+    bench.wait(3_600_000);
+    bench.confirm_end(500); // the broker was away, and producers were not
+    assert_eq!(
+        bench.append().closed_through,
+        Some(at("11:45")),
+        "all that there is to say is that the marker step is done"
+    );
+}
+
+#[test]
+fn a_chain_without_a_log_waits_until_kafka_says_what_is_committed() {
+    let mut bench = Bench::assigned(config(), Committed::Unknown);
+    let Some(Action::List { ticket, .. }) = bench.ask() else { panic!("lists the log") };
+    bench.tell(Input::Listed { ticket, numbers: Some(Vec::new()) });
+    let Some(Action::LookForReceipts { ticket }) = bench.ask() else { panic!("looks for receipts") };
+    bench.tell(Input::ReceiptsFound { ticket, found: Some(false) });
+    let Some(Action::AskCommitted { ticket }) = bench.ask() else { panic!("asks Kafka") };
+    bench.tell(Input::CommittedFound { ticket, committed: Committed::Unknown });
+    bench.wait(500);
+    let Some(Action::AskCommitted { ticket }) = bench.ask() else { panic!("asks Kafka again") };
+    bench.tell(Input::CommittedFound { ticket, committed: Committed::Nothing });
+    assert!(matches!(bench.ask(), Some(Action::ResolveStart { .. })));
+}
+
+#[test]
+fn an_interrupted_lane_takes_no_record_until_it_has_started_anew() {
+    let mut bench = Bench::fresh(config());
+    bench.place(10, "12:16");
+    bench.tell(Input::Interrupted);
+    assert_eq!(bench.lane.reads_from(), None, "what comes behind an error may lie behind a hole");
+    bench.append();
+    bench.commit();
+    bench.check(&[1, 2]);
+    bench.start(11);
+    assert_eq!(bench.lane.reads_from(), Some(Offset(11)));
+}
+
+#[test]
+fn an_accepted_offset_that_is_forgotten_would_be_accepted_again() {
+    let forgetful = LaneConfig {
+        on_foreign_offset: ForeignOffsetPolicy::Accept,
+        mutation: Mutation::ForgetAcceptedOffset,
+        ..config()
+    };
+    let foreign = Committed::Foreign { offset: Offset(15) };
+    let mut bench = Bench::recovering(forgetful.clone(), foreign.clone(), &state(5, 20));
+    bench.start(15);
+    let mut newer = bench.append();
+    newer.position = Offset(30);
+    let mut bench = Bench::recovering(forgetful, foreign, &newer);
+    bench.start(15); // 15 to 29 are read a second time
 }
