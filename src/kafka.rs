@@ -23,11 +23,13 @@ const FIXED: [(&str, &str, &str); 5] = [
 ];
 
 /// Defaults of ours, which `-X` may change.
-const DEFAULTS: [(&str, &str); 5] = [
+const DEFAULTS: [(&str, &str); 6] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
     ("session.timeout.ms", "45000"),
     // 1000, librdkafka's default, makes a consumer that is faster than the fetcher wait a second at a time.
     ("fetch.queue.backoff.ms", "20"),
+    // A broker answers one request of a connection after the other: after a seek, the fetch before it must end first.
+    ("fetch.wait.max.ms", "100"),
     ("topic.metadata.refresh.interval.ms", "30000"),
     ("client.id", "streams-to-parquet"),
 ];

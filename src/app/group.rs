@@ -1,14 +1,14 @@
 //! What the group decides, handed to the workers.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::board::lock;
 use super::clock;
 use super::topic::Topic;
-use super::worker::ToWorker;
+use super::worker::{Mailbox, ToWorker};
 use crate::engine::commit::Committed;
 use crate::engine::event::Input;
 use crate::kafka::ffi::Queue;
@@ -21,25 +21,25 @@ const SLACK: Duration = Duration::from_millis(500);
 /// Spreads partitions over the workers. A partition has the same worker as long as the process lives.
 pub(super) struct Group {
     pub(super) topics: BTreeMap<Arc<str>, (usize, Arc<Topic>)>,
-    pub(super) workers: Vec<Sender<ToWorker>>,
-    /// One queue for each worker; empty after the end, since a queue holds its client.
-    pub(super) queues: Mutex<Vec<Arc<Queue<Bridge>>>>,
+    /// Empty before the beginning and after the end: a queue holds its client, and the client its callbacks.
+    pub(super) workers: Mutex<Vec<Mailbox>>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) handover_timeout: Duration,
     pub(super) assigned: Mutex<BTreeMap<TopicPartition, u64>>,
 }
 
 impl Group {
-    fn worker_of(&self, partition: &TopicPartition) -> Option<usize> {
+    fn worker_of(&self, partition: &TopicPartition) -> Option<Mailbox> {
         let (place, _) = self.topics.get(&partition.topic)?;
         let number = usize::try_from(partition.partition.0).ok()?;
-        (place + number).checked_rem(self.workers.len())
+        let workers = lock(&self.workers);
+        let worker = (place + number).checked_rem(workers.len())?;
+        workers.get(worker).cloned()
     }
 
     fn send(&self, partition: &TopicPartition, message: ToWorker) {
-        if let Some(worker) = self.worker_of(partition).and_then(|worker| self.workers.get(worker)) {
-            // A worker that has ended has no lanes.
-            let _ = worker.send(message);
+        if let Some(worker) = self.worker_of(partition) {
+            worker.send(message);
         }
     }
 
@@ -122,7 +122,6 @@ impl Assignments for Group {
     }
 
     fn queue(&self, partition: &TopicPartition) -> Option<Arc<Queue<Bridge>>> {
-        let worker = self.worker_of(partition)?;
-        lock(&self.queues).get(worker).cloned()
+        self.worker_of(partition).map(|worker| worker.queue)
     }
 }

@@ -19,12 +19,13 @@ use super::group::Group;
 use super::io::Shared;
 use super::tally::{Summary, Tally};
 use super::topic::{self, Topic};
-use super::worker::{ToWorker, Worker};
+use super::worker::{Mailbox, ToWorker, Worker};
 use crate::config::RunConfig;
 use crate::engine::commit::Committed;
 use crate::engine::state::{Offset, PartitionId};
 use crate::error::Error;
 use crate::http::{self, Health};
+use crate::kafka::cluster::Reader;
 use crate::kafka::ffi::{self, Queue};
 use crate::kafka::member::{self, GroupConsumer, Member, Request, TopicPartition};
 use crate::kafka::{cluster, member_config, reader_config};
@@ -44,6 +45,7 @@ pub struct Instance {
     store: Store,
     topics: Vec<Arc<Topic>>,
     client: rdkafka::config::ClientConfig,
+    reader: Arc<Reader>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     stop: watch::Receiver<bool>,
@@ -115,7 +117,7 @@ impl Instance {
             metrics.declare_topic(&topic.info.name, Reason::ALL.map(Reason::as_str));
             topics.push(Arc::new(topic));
         }
-        Ok(Self { config, store, topics, client, metrics, health, stop })
+        Ok(Self { config, store, topics, client, reader, metrics, health, stop })
     }
 
     /// Joins the group and works until the end.
@@ -151,8 +153,7 @@ impl Instance {
             topics: topics
                 .map(|(place, topic)| (topic.info.name.as_str().into(), (place, Arc::clone(topic))))
                 .collect(),
-            workers: senders.clone(),
-            queues: Mutex::new(Vec::new()),
+            workers: Mutex::new(Vec::new()),
             metrics: Arc::clone(&self.metrics),
             handover_timeout: self.config.operation.handover_timeout,
             assigned: Mutex::new(BTreeMap::new()),
@@ -161,22 +162,24 @@ impl Instance {
         let (member, consumer, ask) = Member::new(&config, Arc::clone(&group) as Arc<dyn member::Assignments>)?;
         let made = (0..workers).map(|_| Queue::new(&consumer).map(Arc::new)).collect::<Option<Vec<_>>>();
         let queues = made.ok_or_else(|| Error::Failed("librdkafka made no queue".to_owned()))?;
-        lock(&group.queues).clone_from(&queues);
+        let mailboxes: Vec<Mailbox> =
+            senders.into_iter().zip(queues).map(|(messages, queue)| Mailbox { messages, queue }).collect();
+        lock(&group.workers).clone_from(&mailboxes);
         let shared = Shared {
             store: self.store.clone(),
             runtime: Handle::current(),
             consumer: Arc::clone(&consumer),
+            reader: Arc::clone(&self.reader),
             member: ask.clone(),
             metrics: Arc::clone(&self.metrics),
             budget: Arc::clone(budget),
             assembly: Arc::new(Semaphore::new(workers)),
         };
         let mut threads = Vec::new();
-        for (number, ((messages, to_self), queue)) in receivers.into_iter().zip(senders).zip(queues).enumerate() {
+        for (number, (messages, mailbox)) in receivers.into_iter().zip(mailboxes).enumerate() {
             let worker = Worker {
                 messages,
-                to_self,
-                queue,
+                mailbox,
                 shared: shared.clone(),
                 board: Arc::clone(board),
                 tally: Arc::clone(tally),
@@ -320,12 +323,11 @@ fn shut_down(group: &Group, ask: &Sender<Request>, threads: Threads) -> Result<(
     // A member that is dead already does not listen.
     let _ = ask.send(Request::Leave(commits));
     let left = threads.poll.join().unwrap_or(Ok(()));
-    for worker in &group.workers {
-        let _ = worker.send(ToWorker::End);
+    for worker in std::mem::take(&mut *lock(&group.workers)) {
+        worker.send(ToWorker::End);
     }
     for worker in threads.workers {
         let _ = worker.join();
     }
-    lock(&group.queues).clear();
     left
 }

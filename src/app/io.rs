@@ -20,12 +20,12 @@ use super::publisher::Publisher;
 use super::runner::Kept;
 use super::tally::Tally;
 use super::topic::Topic;
-use super::worker::ToWorker;
+use super::worker::{Mailbox, ToWorker};
 use crate::config::StartAt;
 use crate::engine::event::{Input, LoadOutcome, PutOutcome, Ticket};
 use crate::engine::state::{ChainId, Close, EntryNumber, LaneState, Offset};
 use crate::engine::time::EventTime;
-use crate::kafka::cluster;
+use crate::kafka::cluster::{self, Reader};
 use crate::kafka::ffi;
 use crate::kafka::member::{CommitRequest, GroupConsumer, Request, TopicPartition};
 use crate::metrics::{LaneMetrics, Metrics};
@@ -54,6 +54,8 @@ pub(super) struct Shared {
     pub(super) store: Store,
     pub(super) runtime: Handle,
     pub(super) consumer: Arc<GroupConsumer>,
+    /// Asks beside the consumer, whose connections are busy with fetching.
+    pub(super) reader: Arc<Reader>,
     pub(super) member: Sender<Request>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) budget: Arc<Budget>,
@@ -67,7 +69,7 @@ pub(super) struct Io {
     shared: Shared,
     topic: Arc<Topic>,
     partition: TopicPartition,
-    worker: Sender<ToWorker>,
+    worker: Mailbox,
     board: Arc<Board>,
 }
 
@@ -82,15 +84,14 @@ impl Io {
         shared: Shared,
         topic: Arc<Topic>,
         partition: TopicPartition,
-        worker: Sender<ToWorker>,
+        worker: Mailbox,
         board: Arc<Board>,
     ) -> Self {
         Self { shared, topic, partition, worker, board }
     }
 
     fn answer(&self, input: Input) {
-        // A worker that is gone has no use for it.
-        let _ = self.worker.send(ToWorker::Fact { partition: self.partition.clone(), input });
+        self.worker.send(ToWorker::Fact { partition: self.partition.clone(), input });
     }
 
     /// Says that the instance cannot go on.
@@ -193,7 +194,7 @@ impl Io {
     /// Asks Kafka where the partition begins and ends, until it answers.
     fn log_range(&self) -> Option<(Offset, Offset)> {
         loop {
-            match cluster::offsets(&self.shared.consumer, &self.partition.topic, self.partition.partition) {
+            match cluster::offsets(&self.shared.reader, &self.partition.topic, self.partition.partition) {
                 Ok(range) => return Some(range),
                 Err(_) if !self.is_wanted() => return None,
                 Err(error) => self.warn("Kafka does not say where the partition begins and ends", &error),
@@ -349,7 +350,7 @@ impl Io {
     /// Returns the topic's partitions as they are now; as they were at the start if Kafka does not say.
     async fn partitions_now(&self) -> Vec<crate::engine::state::PartitionId> {
         let io = self.clone();
-        let asked = tokio::task::spawn_blocking(move || cluster::partitions(&io.shared.consumer, &io.partition.topic));
+        let asked = tokio::task::spawn_blocking(move || cluster::partitions(&io.shared.reader, &io.partition.topic));
         asked.await.ok().flatten().unwrap_or_else(|| self.topic.info.partitions.clone())
     }
 

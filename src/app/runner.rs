@@ -35,6 +35,9 @@ pub(super) struct LaneStatus {
     pub(super) recovered: bool,
 }
 
+/// The most bytes of keys and values that are taken between two cuts: a column of text, whose offsets have 32 bits, cannot overflow.
+const MOST_BYTES: usize = 512 << 20;
+
 /// A record that found no room: it is taken again after the next cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NoRoom;
@@ -66,6 +69,8 @@ pub(super) struct Runner {
     handing_over: bool,
     /// Where Kafka's log ends, as last heard.
     log_end: Option<Offset>,
+    /// Bytes of keys and values taken since the last cut.
+    taken_bytes: usize,
     unknown_fields: u64,
     misfits: Vec<u64>,
 }
@@ -114,6 +119,7 @@ impl Runner {
             finishing: false,
             handing_over: false,
             log_end: None,
+            taken_bytes: 0,
             unknown_fields: 0,
             topic: Arc::clone(topic),
             partition,
@@ -149,9 +155,11 @@ impl Runner {
     }
 
     fn record(&mut self, coordinates: Coordinates, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), NoRoom> {
-        if self.columns.is_full() {
+        let bytes = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
+        if self.taken_bytes + bytes > MOST_BYTES && self.taken_bytes > 0 {
             return Err(NoRoom);
         }
+        self.taken_bytes += bytes;
         let row = self.columns.len();
         match self.decoder.decode(value, coordinates, &mut self.columns) {
             Ok(time) => match self.lane.place(coordinates.offset, time, coordinates.kafka_time()) {
@@ -186,8 +194,10 @@ impl Runner {
             self.dead_values.push(values);
             self.dead_values.len() - 1
         });
-        let kept = self.dead.push(coordinates, key, value, rejection.reason, &rejection.detail);
-        debug_assert!(kept, "a full column of dead letters is cut before");
+        if !self.dead.push(coordinates, key, value, rejection.reason, &rejection.detail) {
+            // Cannot be: MOST_BYTES leaves room. A record must not be lost all the same.
+            return self.io.fail(format!("no room for a dead letter of {} at offset {}", self.place(), coordinates.offset));
+        }
         self.dead_buckets.push(u32::try_from(bucket).unwrap_or(u32::MAX));
     }
 
@@ -205,6 +215,7 @@ impl Runner {
         if let Input::Committed { acknowledged: true, .. } = &input {
             self.metrics.set_committed_position(self.lane.newest().position);
         }
+        tracing::trace!(topic = %self.partition.topic, partition = %self.partition.partition, ?input, "told");
         self.lane.handle(clock::now(), input);
     }
 
@@ -225,6 +236,7 @@ impl Runner {
     }
 
     fn carry_out(&mut self, action: Action) {
+        tracing::trace!(topic = %self.partition.topic, partition = %self.partition.partition, ?action, "asked");
         match action {
             Action::Append { ticket, state } => self.append(ticket, state),
             Action::AppendAgain { ticket, .. } => self.io.append_again(ticket, &self.kept, &self.metrics),
@@ -270,6 +282,7 @@ impl Runner {
     }
 
     fn cut(&mut self) -> Result<Content, arrow::error::ArrowError> {
+        self.taken_bytes = 0;
         let rows = if self.columns.is_empty() {
             None
         } else {
@@ -294,6 +307,7 @@ impl Runner {
     }
 
     fn forget(&mut self) {
+        self.taken_bytes = 0;
         self.columns.truncate(0);
         self.tags.clear();
         self.scopes.clear();

@@ -18,8 +18,8 @@ use crate::kafka::member::{Bridge, CommitRequest, TopicPartition};
 
 /// The most records taken at once.
 const BATCH: usize = 2_048;
-/// How long a worker waits for records: how late an answer may be noticed.
-const WAIT: Duration = Duration::from_millis(20);
+/// How long a worker waits for records; a message ends the wait.
+const WAIT: Duration = Duration::from_millis(100);
 /// How often the gauges and the board are brought up to date.
 const SHOW: Duration = Duration::from_millis(200);
 /// A lane with less in memory is not worth an early append, in bytes.
@@ -40,6 +40,22 @@ pub(super) enum ToWorker {
     End,
 }
 
+/// Where a worker is told things.
+#[derive(Debug, Clone)]
+pub(super) struct Mailbox {
+    pub(super) messages: Sender<ToWorker>,
+    pub(super) queue: Arc<Queue<Bridge>>,
+}
+
+impl Mailbox {
+    /// Tells the worker, and ends its wait for records. A worker that has ended has no lane that could mind.
+    pub(super) fn send(&self, message: ToWorker) {
+        if self.messages.send(message).is_ok() {
+            self.queue.wake();
+        }
+    }
+}
+
 struct Leaving {
     deadline: Duration,
     reply: Sender<Option<CommitRequest>>,
@@ -48,8 +64,7 @@ struct Leaving {
 /// A worker thread's state.
 pub(super) struct Worker {
     pub(super) messages: Receiver<ToWorker>,
-    pub(super) to_self: Sender<ToWorker>,
-    pub(super) queue: Arc<Queue<Bridge>>,
+    pub(super) mailbox: Mailbox,
     pub(super) shared: Shared,
     pub(super) board: Arc<Board>,
     pub(super) tally: Arc<Tally>,
@@ -77,7 +92,7 @@ impl Worker {
                     batch.clear();
                     std::thread::sleep(Duration::from_millis(5));
                 } else {
-                    self.queue.consume(WAIT, &mut batch);
+                    self.mailbox.queue.consume(WAIT, &mut batch);
                 }
             }
             next = self.take(&batch, next);
@@ -118,8 +133,8 @@ impl Worker {
     }
 
     fn assign(&mut self, partition: TopicPartition, topic: &Arc<Topic>, committed: Committed) {
-        let (board, to_self) = (Arc::clone(&self.board), self.to_self.clone());
-        let io = Io::new(self.shared.clone(), Arc::clone(topic), partition.clone(), to_self, board);
+        let (board, mailbox) = (Arc::clone(&self.board), self.mailbox.clone());
+        let io = Io::new(self.shared.clone(), Arc::clone(topic), partition.clone(), mailbox, board);
         let metrics = self.shared.metrics.lane(&partition.topic, partition.partition);
         let with = With { budget: &self.shared.budget, tally: &self.tally, metrics, keep_open: self.keep_open };
         let runner = Runner::new(partition.clone(), topic, committed, io, with);

@@ -14,6 +14,8 @@
 mod append;
 mod publish;
 mod recover;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

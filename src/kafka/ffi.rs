@@ -82,6 +82,12 @@ impl<C: ConsumerContext + 'static> Queue<C> {
         batch.count = usize::try_from(count).unwrap_or(0);
     }
 
+    /// Makes a [`Queue::consume`] that waits return at once.
+    pub fn wake(&self) {
+        // SAFETY: the queue lives.
+        unsafe { rd::rd_kafka_queue_yield(self.queue.as_ptr()) };
+    }
+
     /// Sends an OffsetCommit; the answer comes by [`Queue::poll_commit`] with `tag`.
     ///
     /// # Errors

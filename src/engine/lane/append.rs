@@ -150,6 +150,10 @@ impl Lane {
 
     /// Decides the next entry: what was read until now, and what is closed by it.
     fn cut(&mut self) {
+        // A handover does not wait for a listing, which might now show our own next entry: its answer counts no more.
+        if !self.breaks(Mutation::CheckByOlderListing) {
+            self.publication.abandon_check();
+        }
         let through = self.through_at_cut();
         let number = self.base.entry.number.next();
         let id =
@@ -294,7 +298,7 @@ impl Lane {
                     .map(|(scope, _)| *scope)
                     .collect();
                 self.pending = None;
-                self.unsaid_since_ms = Some(0);
+                self.flush = true;
             }
             LoadOutcome::Absent if absent_is_conflict => self.conflict(),
             LoadOutcome::Absent | LoadOutcome::NoAnswer => {

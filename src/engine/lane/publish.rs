@@ -68,6 +68,13 @@ impl Publication {
         matches!(self.check, Check::Listing(_))
     }
 
+    /// A listing that is under way is asked for again later.
+    pub(super) fn abandon_check(&mut self) {
+        if self.is_checking() {
+            self.check = Check::Unknown;
+        }
+    }
+
     /// There is a new newest entry, which nothing has confirmed yet.
     pub(super) fn newest_changed(&mut self, state: &LaneState) {
         self.check = Check::Unknown;

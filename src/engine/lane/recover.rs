@@ -28,11 +28,19 @@ pub(super) struct Recovery {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    List { from: Option<EntryNumber> },
-    Load { number: EntryNumber },
+    List {
+        from: Option<EntryNumber>,
+    },
+    Load {
+        number: EntryNumber,
+    },
     LookForReceipts,
+    /// There are receipts, and there was no log: somebody may have begun one in between.
+    ListOnceMore,
     ResolveStart,
-    Start { offset: Offset },
+    Start {
+        offset: Offset,
+    },
 }
 
 /// Returns the state of a lane whose log is empty: entry number 0 exists only in memory.
@@ -80,6 +88,7 @@ impl Lane {
         self.phase = Phase::Recovering(Recovery { step, ticket, again_at_ms: None });
         self.actions.push_back(match step {
             Step::List { from } => Action::List { ticket, from },
+            Step::ListOnceMore => Action::List { ticket, from: None },
             Step::Load { number } => Action::Load { ticket, number },
             Step::LookForReceipts => Action::LookForReceipts { ticket },
             Step::ResolveStart => Action::ResolveStart { ticket },
@@ -129,6 +138,13 @@ impl Lane {
                 Some(numbers) => self.listed(from, &numbers),
                 None => recovery.again_at_ms = Some(again_at_ms),
             },
+            (Step::ListOnceMore, Input::Listed { ticket, numbers }) if ticket == recovery.ticket => {
+                match numbers.map(|numbers| numbers.into_iter().max()) {
+                    Some(Some(number)) => self.ask(Step::Load { number }),
+                    Some(None) => self.stop(StopReason::ReceiptsWithoutLog),
+                    None => recovery.again_at_ms = Some(again_at_ms),
+                }
+            }
             (Step::Load { number }, Input::Loaded { ticket, outcome }) if ticket == recovery.ticket => match outcome {
                 LoadOutcome::NoAnswer => recovery.again_at_ms = Some(again_at_ms),
                 LoadOutcome::Found(_) | LoadOutcome::Absent | LoadOutcome::Unreadable(_) => {
@@ -137,7 +153,7 @@ impl Lane {
             },
             (Step::LookForReceipts, Input::ReceiptsFound { ticket, found }) if ticket == recovery.ticket => match found
             {
-                Some(true) => self.stop(StopReason::ReceiptsWithoutLog),
+                Some(true) => self.ask(Step::ListOnceMore),
                 Some(false) => self.start_without_log(),
                 None => recovery.again_at_ms = Some(again_at_ms),
             },
@@ -239,7 +255,7 @@ impl Lane {
         }
         let open = self.base.waiting.keys().filter_map(|scope| scope.epoch().map(|epoch| epoch.end)).max();
         self.live.closed_through = self.live.closed_through.max(open);
-        self.unsaid_since_ms = Some(0);
+        self.flush = true;
     }
 
     fn start_without_log(&mut self) {

@@ -1,6 +1,6 @@
 //! A process of the group: the real lane, and the little that the edges do around it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::store::{Answer, Object, Op, Row, Store, closed_key, entry_key};
 use crate::engine::commit::Committed;
@@ -8,7 +8,7 @@ use crate::engine::event::{Action, Input, LoadOutcome, Now, PublishOutcome, PutO
 use crate::engine::lane::{Lane, LaneConfig, Placement};
 use crate::engine::mutation::Mutation;
 use crate::engine::publish::{PublishJob, PublishStep, StepOutcome};
-use crate::engine::state::{Close, EntryRef, LaneIdentity, LaneState, Offset, Scope};
+use crate::engine::state::{Close, EntryNumber, EntryRef, LaneIdentity, LaneState, Offset, Scope};
 
 /// Buckets of the simulation: a record's bucket is its offset modulo this.
 const BUCKETS: i64 = 2;
@@ -57,6 +57,8 @@ pub(super) struct Process {
     buffer: Vec<Row>,
     kept: Option<(EntryRef, Op, Vec<Row>)>,
     jobs: Vec<Job>,
+    /// The entries that this life has built.
+    own: BTreeSet<EntryRef>,
     mutation: Mutation,
 }
 
@@ -72,6 +74,7 @@ impl Process {
             buffer: Vec::new(),
             kept: None,
             jobs: Vec::new(),
+            own: BTreeSet::new(),
             mutation,
         }
     }
@@ -83,6 +86,12 @@ impl Process {
         self.buffer.clear();
         self.kept = None;
         self.jobs.clear();
+        self.own.clear();
+    }
+
+    /// Returns the entries that this life has built.
+    pub(super) const fn own_entries(&self) -> &BTreeSet<EntryRef> {
+        &self.own
     }
 
     pub(super) fn assign(&mut self, config: LaneConfig, store: &Store, seed: u128, now: Now) {
@@ -124,8 +133,14 @@ impl Process {
         self.buffer.push(Row { scope, offset });
     }
 
-    /// Carries out what the lane asks for; what it sends is added to `network`.
-    pub(super) fn act(&mut self, network: &mut Vec<Request>, now: Now, log_range: (Offset, Offset)) {
+    /// Carries out what the lane asks for; what it sends is added to `network`. Returns the newest entry of a lane that gave way.
+    pub(super) fn act(
+        &mut self,
+        network: &mut Vec<Request>,
+        now: Now,
+        log_range: (Offset, Offset),
+    ) -> Option<EntryNumber> {
+        let mut gave_way = None;
         while let Some(action) = self.lane.as_mut().and_then(Lane::poll_action) {
             match action {
                 Action::List { ticket, from } => self.send(network, ticket, Op::ListEntries { from }),
@@ -161,12 +176,14 @@ impl Process {
                     self.request(network, Caller::Nobody, Op::Delete { keys });
                 }
                 Action::Forget => {
+                    gave_way = self.lane.as_ref().map(|lane| lane.newest().entry.number);
                     self.buffer.clear();
                     self.kept = None;
                 }
                 Action::Stop { reason } => self.stopped = Some(reason),
             }
         }
+        gave_way
     }
 
     fn append(&mut self, network: &mut Vec<Request>, ticket: Ticket, state: &LaneState) {
@@ -178,7 +195,8 @@ impl Process {
             rows = held.iter().copied().chain(rows).collect();
         }
         let text = serde_json::to_string(state).expect("a state has a JSON form");
-        let object = Object::Entry { state: text, rows: rows.clone() };
+        self.own.insert(state.entry);
+        let object = Object::Entry { entry: state.entry, state: text, rows: rows.clone() };
         let op = Op::Create { key: entry_key(state, self.mutation), object };
         self.kept = Some((state.entry, op.clone(), rows));
         self.send(network, ticket, op);
@@ -304,7 +322,7 @@ impl Job {
         }
         if let Some(entry) = self.reads.front().copied() {
             let Answer::Got(found) = answer else { return Some(StepOutcome::Failed("no answer".to_owned())) };
-            let Some(Object::Entry { state, rows }) = found else { return Some(StepOutcome::EntryGone) };
+            let Some(Object::Entry { state, rows, .. }) = found else { return Some(StepOutcome::EntryGone) };
             let state: LaneState = serde_json::from_str(&state).expect("the store keeps what it is given");
             if state.entry.id != entry.id && mutation != Mutation::IgnoreEntryIds {
                 return Some(StepOutcome::EntryGone);

@@ -1,9 +1,9 @@
 //! An in-memory store and the network before it: requests may be lost, delayed, doubled, and answered by nobody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::mutation::Mutation;
-use crate::engine::state::{EntryNumber, LaneState, Offset, Scope};
+use crate::engine::state::{EntryNumber, EntryRef, LaneState, Offset, Scope};
 use crate::engine::time::EventTime;
 
 /// A row of the simulation: which record it is, and where the lane put it.
@@ -18,6 +18,7 @@ pub(super) struct Row {
 pub(super) enum Object {
     /// The state in its real JSON form, and the rows that came since the entry before.
     Entry {
+        entry: EntryRef,
         state: String,
         rows: Vec<Row>,
     },
@@ -68,6 +69,10 @@ pub(super) struct Store {
     /// At which step each published file and each closed-through object appeared.
     pub(super) appeared: BTreeMap<String, u64>,
     pub(super) mutation: Mutation,
+    /// Every entry that was ever created.
+    pub(super) entries: BTreeSet<EntryRef>,
+    /// A rule that was broken without a record lost or doubled.
+    pub(super) complaint: Option<String>,
 }
 
 pub(super) fn entry_key(state: &LaneState, mutation: Mutation) -> String {
@@ -90,6 +95,11 @@ impl Store {
             .map(|(_, object)| object)
     }
 
+    /// Whether somebody else than the maker of `own` entries ever was ahead of entry `number`.
+    pub(super) fn was_ahead(&self, number: EntryNumber, own: &BTreeSet<EntryRef>) -> bool {
+        self.entries.iter().any(|entry| entry.number > number && !own.contains(entry))
+    }
+
     pub(super) fn apply(&mut self, op: &Op, step: u64) -> Answer {
         match op {
             Op::ListEntries { from } => {
@@ -106,6 +116,9 @@ impl Store {
                 let overwrites = self.mutation == Mutation::OverwriteEntries && key.starts_with("log/");
                 if self.objects.contains_key(key) && !overwrites {
                     return Answer::AlreadyThere;
+                }
+                if let Object::Entry { entry, .. } = object {
+                    self.entries.insert(*entry);
                 }
                 self.objects.insert(key.clone(), object.clone());
                 self.appeared.entry(key.clone()).or_insert(step);

@@ -5,10 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::{Stats, Violation, run};
 use crate::engine::mutation::Mutation;
 
-/// Histories that must keep the promises.
+/// Histories that must keep the promises; `SIMULATION_SEEDS` asks for more.
 const SEEDS: u64 = 10_000;
 /// Histories within which a broken rule must show.
 const SEEDS_TO_FIND: u64 = 40_000;
+
+#[allow(clippy::disallowed_methods, reason = "the one way to hand a number to a test")]
+fn from_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|number| number.parse().ok())
+}
 
 /// Runs histories on all cores; returns the violation with the least seed.
 fn search(seeds: u64, mutation: Mutation) -> Result<Stats, Violation> {
@@ -47,8 +52,9 @@ fn search(seeds: u64, mutation: Mutation) -> Result<Stats, Violation> {
 
 #[test]
 fn ten_thousand_histories_lose_nothing_and_double_nothing() {
-    match search(SEEDS, Mutation::None) {
-        Ok(stats) => println!("{SEEDS} histories, {} steps, {} crashes: no violation", stats.steps, stats.crashes),
+    let seeds = from_environment("SIMULATION_SEEDS").unwrap_or(SEEDS);
+    match search(seeds, Mutation::None) {
+        Ok(stats) => println!("{seeds} histories, {} steps, {} crashes: no violation", stats.steps, stats.crashes),
         Err(Violation { seed, what, trace }) => {
             panic!(
                 "{trace}\nseed {seed}: {what}\nreplay: SIMULATION_SEED={seed} cargo test --lib replay -- --nocapture"
@@ -59,8 +65,7 @@ fn ten_thousand_histories_lose_nothing_and_double_nothing() {
 
 #[test]
 fn a_seed_is_a_history_and_can_be_replayed() {
-    #[allow(clippy::disallowed_methods, reason = "the one way to hand a seed to a test")]
-    let seed = std::env::var("SIMULATION_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let seed = from_environment("SIMULATION_SEED").unwrap_or(1);
     let mut traces = Vec::new();
     for _ in 0..2 {
         match run(seed, Mutation::None, true) {
