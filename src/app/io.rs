@@ -2,7 +2,7 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -216,13 +216,19 @@ impl Io {
         });
     }
 
-    /// Makes Kafka serve the partition from `offset` on. What was fetched before is dropped by librdkafka.
-    pub(super) fn start(&self, ticket: Ticket, offset: Offset) {
+    /// Makes Kafka serve the partition from `offset` on. What was fetched before is dropped by librdkafka; `anew`: it has given the
+    /// partition up.
+    pub(super) fn start(&self, ticket: Ticket, offset: Offset, anew: bool) {
         let io = self.clone();
         self.shared.runtime.spawn_blocking(move || {
             let Some((low, high)) = io.log_range() else { return };
             if offset < low || offset > high {
                 return io.answer(Input::OutOfRange { ticket, low, high });
+            }
+            if anew {
+                let (done, wait) = channel();
+                let _ = io.shared.member.send(Request::Restart(io.partition.clone(), offset, done));
+                let _ = wait.recv(); // Err means the member is gone, and the lane with it.
             }
             loop {
                 match io.seek(offset) {
