@@ -46,7 +46,7 @@ fn closes_that_one_instance_could_not_publish_are_published_by_the_next_without_
     assert_eq!(instance.stop(), ALL);
 
     fs::remove_file(&obstacle).unwrap();
-    let mut next = job.start(&[]);
+    let mut next = job.start(&["--commit-interval", "500ms"]);
     wait_for("the first epoch is published", PATIENCE, || {
         assert!(next.process.ended().is_none(), "the instance ended");
         (job.files().len() == 6).then_some(())

@@ -67,6 +67,10 @@ fn instances_that_crash_leave_and_join_lose_and_double_nothing() {
     });
     producer.succeed(PATIENCE);
 
+    // A partition that stays where it is while others move is read on from where it was, not from behind its end.
+    for member in [&left, &newcomer] {
+        assert!(!member.process.stderr().contains("cannot be read on"));
+    }
     newcomer.stop();
     left.stop();
     job.run_until_end();
