@@ -7,6 +7,11 @@ use std::{
     time::Duration,
 };
 
+use futures::executor::block_on;
+use rdkafka::{
+    ClientConfig, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions},
+};
 use tempfile::TempDir;
 
 use crate::common::{
@@ -57,6 +62,16 @@ impl Job {
         let flags =
             ["--brokers", &bootstrap, "--topic", &self.topic, "--file", EVENTS, "--slice", slice, "--rate", &rate];
         python::start("produce.py", &flags)
+    }
+
+    /// Deletes the records of a partition below an offset, as retention would.
+    pub(crate) fn delete_records(&self, partition: i32, below: i64) {
+        let admin: AdminClient<_> =
+            ClientConfig::new().set("bootstrap.servers", self.kafka.bootstrap()).create().unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&self.topic, partition, Offset::Offset(below)).unwrap();
+        let deleted = block_on(admin.delete_records(&list, &AdminOptions::new())).unwrap();
+        deleted.elements().iter().for_each(|element| element.error().unwrap());
     }
 
     /// Starts an instance that writes to this job's folder.

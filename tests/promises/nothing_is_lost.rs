@@ -1,7 +1,7 @@
 //! Every record ends in exactly one published row: on a folder and on an object store, with one instance and with many.
 
 use crate::{
-    common::{process::Signal, s3::S3Server, wait_for},
+    common::{kafka::RawRecord, process::Signal, s3::S3Server, wait_for},
     job::{ALL, Instance, Job, PATIENCE},
 };
 
@@ -75,4 +75,31 @@ fn instances_that_crash_leave_and_join_lose_and_double_nothing() {
     left.stop();
     job.run_until_end();
     job.check();
+}
+
+/// The instance stands still while Kafka deletes what it has not read: its fetch fails when it wakes up.
+#[test]
+fn what_kafka_deleted_under_way_is_counted_and_reading_goes_on_behind_it() {
+    let job = Job::new("deleted", 1);
+    let produce = |time: &str| {
+        let event = format!(r#"{{"event_timestamp": "2026-11-22 12:{time}", "page_url_path": "/home"}}"#);
+        let record = RawRecord { partition: Some(0), value: Some(event.as_bytes()), ..RawRecord::default() };
+        job.kafka.produce_raw(&job.topic, &[record]);
+    };
+    produce("00:01");
+    let mut instance = job.start(&["--commit-interval", "500ms", "--on-data-loss", "skip"]);
+    job.wait_until_all_is_committed();
+
+    instance.process.signal(Signal::Stop);
+    // The first may be in the answer to a fetch that waits already; the second is in none.
+    produce("00:02");
+    produce("00:03");
+    job.delete_records(0, 3);
+    instance.process.signal(Signal::Cont);
+    instance.wait_for_metric("skipped_offsets_total", |skipped| skipped >= 1.0);
+    produce("00:04");
+    job.wait_until_all_is_committed();
+    let skipped = instance.metric("skipped_offsets_total").unwrap();
+    assert_eq!(instance.records() + skipped, 4.0);
+    instance.stop();
 }
