@@ -2,6 +2,8 @@
 //!
 //! One module a promise, and one program for all of them, so that they share a broker.
 
+#![allow(clippy::unwrap_used, reason = "what is not there fails the test, loudly")]
+
 #[path = "../common/mod.rs"]
 mod common;
 mod job;
