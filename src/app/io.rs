@@ -2,7 +2,7 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -242,8 +242,9 @@ impl Io {
         });
     }
 
-    /// Looks whether Kafka's log holds `offset`, and asks the worker to seek: only the thread that takes the records may.
-    pub(super) fn start(&self, ticket: Ticket, offset: Offset) {
+    /// Looks whether Kafka's log holds `offset`, and asks the worker to seek: only the thread that takes the records may. `anew`: librdkafka
+    /// has given the partition up.
+    pub(super) fn start(&self, ticket: Ticket, offset: Offset, anew: bool) {
         let io = self.clone();
         self.shared.runtime.spawn_blocking(move || {
             let Some((low, high)) = io.log_range() else { return };
@@ -255,6 +256,11 @@ impl Io {
             }
             if offset < low || offset > high {
                 return io.answer(Input::OutOfRange { ticket, low, high });
+            }
+            if anew {
+                let (done, wait) = channel();
+                let _ = io.shared.member.send(Request::Restart(io.partition.clone(), offset, done));
+                let _ = wait.recv(); // Err means the member is gone, and the lane with it.
             }
             io.worker.send(ToWorker::Seek { partition: io.partition.clone(), ticket, offset });
         });

@@ -67,6 +67,8 @@ pub(super) struct Runner {
     keep_open: bool,
     finishing: bool,
     handing_over: bool,
+    /// Librdkafka has given the partition up after an error.
+    given_up: bool,
     /// Where Kafka's log ends, as last heard.
     log_end: Option<Offset>,
     /// Bytes of keys and values taken since the last cut.
@@ -120,6 +122,7 @@ impl Runner {
             keep_open,
             finishing: false,
             handing_over: false,
+            given_up: false,
             log_end: None,
             taken_bytes: 0,
             unknown_fields: 0,
@@ -150,6 +153,7 @@ impl Runner {
                     topic = %self.partition.topic, partition = %self.partition.partition, position = %self.lane.position(), %code,
                     "the partition cannot be read on; looking where its log begins and ends"
                 );
+                self.given_up = true;
                 self.tell(Input::Interrupted);
                 Ok(())
             }
@@ -222,6 +226,9 @@ impl Runner {
             self.metrics.set_committed_position(self.lane.newest().position);
         }
         tracing::trace!(topic = %self.partition.topic, partition = %self.partition.partition, ?input, "told");
+        if matches!(input, Input::Started { .. }) {
+            self.given_up = false;
+        }
         self.lane.handle(clock::now(), input);
     }
 
@@ -269,7 +276,9 @@ impl Runner {
             Action::AskCommitted { ticket } => self.io.ask_committed(ticket),
             Action::AskEnd { ticket } => self.io.ask_end(ticket),
             Action::ResolveStart { ticket } => self.io.resolve_start(ticket),
-            Action::Start { ticket, offset } => self.io.start(ticket, offset),
+            Action::Start { ticket, offset } => {
+                self.io.start(ticket, offset, self.given_up);
+            }
             Action::Publish { ticket, close } => {
                 let chain = self.lane.newest().chain;
                 self.io.publish(ticket, *close, chain, &self.metrics, &self.tally);

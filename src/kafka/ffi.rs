@@ -66,20 +66,24 @@ impl<C: ConsumerContext + 'static> Queue<C> {
         Ok(())
     }
 
-    /// Waits up to `timeout` for records, and returns at most `batch.capacity()` of them in `batch`.
+    /// Waits up to `timeout` for a record, and returns it in `batch` with those that are there behind it, at most `batch.capacity()`.
+    ///
+    /// One by one: `rd_kafka_consume_batch_queue` takes the log's end for a record when it notes how far it has read. A rebalance pauses
+    /// and resumes the partitions that stay, from where it noted: one record would be skipped, or the partition would be read beyond its
+    /// end and stop.
     pub fn consume(&self, timeout: Duration, batch: &mut Batch) {
         batch.clear();
-        let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: the slice holds `len` pointers for librdkafka to write; what it returns are messages that we own.
-        let count = unsafe {
-            rd::rd_kafka_consume_batch_queue(
-                self.queue.as_ptr(),
-                timeout_ms,
-                batch.messages.as_mut_ptr(),
-                batch.messages.len(),
-            )
-        };
-        batch.count = usize::try_from(count).unwrap_or(0);
+        let mut timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        while let Some(place) = batch.messages.get_mut(batch.count) {
+            // SAFETY: the queue lives; what it returns is null, or a message that we own.
+            let message = unsafe { rd::rd_kafka_consume_queue(self.queue.as_ptr(), timeout_ms) };
+            if message.is_null() {
+                return;
+            }
+            *place = message;
+            batch.count += 1;
+            timeout_ms = 0;
+        }
     }
 
     /// Makes a [`Queue::consume`] that waits return at once.

@@ -218,6 +218,9 @@ fn commit_now(consumer: &GroupConsumer, commits: &[CommitRequest]) {
 pub enum Request {
     /// Send a commit, if the partition is still ours.
     Commit(CommitRequest),
+    /// Fetch a partition anew from this offset, if it is still ours, and say that it is done: after an error librdkafka has given the
+    /// partition up, and does not even seek in it.
+    Restart(TopicPartition, Offset, Sender<()>),
     /// Send these commits, leave the group, and end.
     Leave(Vec<CommitRequest>),
 }
@@ -283,6 +286,15 @@ impl Member {
             loop {
                 match self.requests.recv_timeout(Duration::ZERO) {
                     Ok(Request::Commit(request)) => self.commit(request),
+                    Ok(Request::Restart(partition, offset, done)) => {
+                        if let Err(error) = self.restart(&partition, offset) {
+                            tracing::warn!(
+                                topic = %partition.topic, partition = %partition.partition, %error, "cannot fetch the partition anew"
+                            );
+                        }
+                        // Nobody listens any more when the lane is gone.
+                        let _ = done.send(());
+                    }
                     Ok(Request::Leave(commits)) => {
                         self.leave(&commits);
                         return Ok(());
@@ -344,6 +356,20 @@ impl Member {
             }
         };
         self.assignments.committed(&request, refused);
+    }
+
+    /// Takes a partition out of the assignment and puts it back: between two polls, so that no rebalance is under way in a callback.
+    fn restart(&self, partition: &TopicPartition, offset: Offset) -> KafkaResult<()> {
+        if !self.owns(partition) || !matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative) {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&partition.topic, partition.partition.0, KafkaOffset::Offset(offset.0))?;
+        self.consumer.incremental_unassign(&list)?;
+        if let Some(queue) = self.assignments.queue(partition) {
+            queue.take_partition(&partition.topic, partition.partition.0)?;
+        }
+        self.consumer.incremental_assign(&list)
     }
 
     fn owns(&self, partition: &TopicPartition) -> bool {
