@@ -35,6 +35,8 @@ const SAMPLE_RECORDS: usize = 10_000;
 const SAMPLE_BYTES: usize = 32 << 20;
 /// How long a sample waits for more records once it has some.
 const SAMPLE_PAUSE: Duration = Duration::from_secs(1);
+/// How long the output may take to answer at the start.
+const STORE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long an entry that is no longer needed is kept: readers of it may be under way.
 const COLLECT_GRACE: Duration = Duration::from_secs(120);
 
@@ -102,7 +104,9 @@ pub async fn prepare(
     if let Some(schema) = given {
         PartitionBy::parse(names, schema)?;
     }
-    store.probe(&layout, random).await?;
+    // The client library tries again for minutes, whatever is wrong.
+    let probed = tokio::time::timeout(STORE_PATIENCE, store.probe(&layout, random)).await;
+    probed.map_err(|_| StoreError::Silent { seconds: STORE_PATIENCE.as_secs() })??;
     let claim = Claim {
         version: CLAIM_VERSION,
         group: config.kafka.group.clone(),
