@@ -108,16 +108,24 @@ fn a_store_that_does_not_answer_is_told() {
     let job = job_with_a_record("silent-store");
     let brokers = shared_kafka().bootstrap();
     let args = ["run", "--brokers", &brokers, "--topic", &job.topic, "--output", "s3://bucket/prefix"];
-    let environment = [
-        ("AWS_ENDPOINT", format!("http://127.0.0.1:{}", free_port())),
-        ("AWS_ALLOW_HTTP", "true".to_owned()),
-        ("AWS_REGION", "us-east-1".to_owned()),
-        ("AWS_ACCESS_KEY_ID", "reader".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", "hunter2".to_owned()),
-    ];
-    let message = ended_with_a_message(Process::ours_with(&args, &environment));
-    assert!(message.contains("--output: the store did not answer within 10 s"), "{message}");
-    assert!(!message.contains("hunter2"), "{message}");
+    let run = |port: u16| {
+        let environment = [
+            ("AWS_ENDPOINT", format!("http://127.0.0.1:{port}")),
+            ("AWS_ALLOW_HTTP", "true".to_owned()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "reader".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "hunter2".to_owned()),
+        ];
+        let message = ended_with_a_message(Process::ours_with(&args, &environment));
+        assert!(!message.contains("hunter2"), "{message}");
+        message
+    };
+    let refused = run(free_port());
+    assert!(refused.contains("--output: ") && refused.contains("Connection refused"), "{refused}");
+    // Connections to it are made, and nobody ever takes them.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = run(listener.local_addr().unwrap().port());
+    assert!(silent.contains("--output: the store did not answer within 10 s"), "{silent}");
 }
 
 #[test]
