@@ -56,6 +56,14 @@ pub enum StoreError {
         /// What the store said.
         source: ObjectError,
     },
+    /// It was asked, and the client library is still trying.
+    #[error(
+        "the store did not answer within {seconds} s: check its URL, and the endpoint and credentials in the environment"
+    )]
+    Silent {
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// Two creations of one object both succeeded, or a listing did not show it.
     #[error("the output store cannot be used: {0}")]
     Unfit(&'static str),

@@ -23,13 +23,15 @@ const ONE_QUESTION: Duration = Duration::from_secs(2);
 #[non_exhaustive]
 pub enum ClusterError {
     /// librdkafka refuses the configuration.
-    #[error("the Kafka configuration is not valid: {source}")]
+    #[error("the Kafka configuration is not valid, see -X and --kafka-config: {source}")]
     Config {
         /// What it said.
         source: KafkaError,
     },
     /// No broker answered.
-    #[error("no answer from the brokers `{brokers}`: {reason}")]
+    #[error(
+        "no answer from the brokers `{brokers}`: check --brokers, and the security properties in -X or --kafka-config: {reason}"
+    )]
     Unreachable {
         /// As they were given.
         brokers: String,
@@ -103,7 +105,9 @@ pub type Reader = BaseConsumer<LastError>;
 /// # Errors
 /// When librdkafka refuses the configuration.
 pub fn reader(config: &ClientConfig) -> Result<Reader, ClusterError> {
-    config.create_with_context(LastError::default()).map_err(|source| ClusterError::Config { source })
+    config
+        .create_with_context(LastError::default())
+        .map_err(|source| ClusterError::Config { source: super::without_value(source) })
 }
 
 /// Returns the cluster's id and what it says of `topics`.

@@ -250,7 +250,7 @@ impl Member {
         config: &ClientConfig,
         assignments: Arc<dyn Assignments>,
     ) -> Result<(Self, Arc<GroupConsumer>, Sender<Request>), ClusterError> {
-        let refused = |source| ClusterError::Config { source };
+        let refused = |source| ClusterError::Config { source: super::without_value(source) };
         let bridge = Bridge { assignments: Arc::clone(&assignments) };
         let consumer: Arc<GroupConsumer> = Arc::new(config.create_with_context(bridge).map_err(refused)?);
         let answers = Queue::new(&consumer)
