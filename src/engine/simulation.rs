@@ -117,7 +117,7 @@ impl Simulation {
             rebalance: rng.random_range(0..25),
             freeze: rng.random_range(0..25),
             compact: rng.random_range(0..40),
-            stick: rng.random_range(0..30),
+            stick: rng.random_range(0..200),
             linger: if rng.random_bool(0.5) { 300 } else { 10 },
             read_batch: rng.random_range(1..6),
             late: rng.random_range(0..150),
@@ -129,7 +129,7 @@ impl Simulation {
             step: 0,
             now: Now { mono_ms: 1_000, wall: NOON },
             records: Vec::new(),
-            unsent: rng.random_range(8..48),
+            unsent: rng.random_range(8..80),
             frontier: NOON,
             store,
             network: Vec::new(),
@@ -239,6 +239,11 @@ impl Simulation {
     }
 
     fn fault(&mut self) {
+        self.hold_back();
+        if self.stuck.is_some() && self.chance(950) {
+            // The next owner has time to get ahead.
+            return;
+        }
         if self.chance(self.weights.crash) {
             let id = self.rng.random_range(0..2);
             self.note(|_| format!("process {id} crashes"));
@@ -261,25 +266,45 @@ impl Simulation {
                 self.assign(1 - id);
             }
         }
-        if self.stuck.is_some() && self.chance(8) {
-            self.stuck = None;
-            self.note(|_| "the network flows again".to_owned());
-        } else if self.stuck.is_none() && self.chance(self.weights.stick) {
-            let id = self.owner;
-            self.stuck = Some(id);
-            self.note(|_| format!("requests of process {id} are stuck"));
-            if self.rng.random_bool(0.8) {
-                self.assign(1 - id);
-            }
-        }
         // A zombie learns of its loss at last.
         let zombie = 1 - self.owner;
-        if self.chance(30) && !self.processes[zombie].frozen && self.processes[zombie].lane.is_some() {
+        let unaware = if self.stuck == Some(zombie) { 3 } else { 30 };
+        if self.chance(unaware) && !self.processes[zombie].frozen && self.processes[zombie].lane.is_some() {
             self.note(|_| format!("process {zombie} drops the lane that it has lost"));
             self.processes[zombie].forget();
         }
         if self.chance(self.weights.compact) {
             self.compact();
+        }
+    }
+
+    /// Requests of the owner get stuck, an append among them, and the partition moves on. They are most likely to land where it hurts:
+    /// when the number of that append has been used and collected by the next owner.
+    fn hold_back(&mut self) {
+        let appends = |simulation: &Self, id: usize| -> Vec<String> {
+            let of = simulation.network.iter().filter(|request| request.process == id && request.answer.is_none());
+            of.filter_map(|request| match &request.op {
+                Op::Create { key, .. } if key.starts_with("log/") => Some(key.clone()),
+                _ => None,
+            })
+            .collect()
+        };
+        if let Some(id) = self.stuck {
+            let objects = &self.store.objects;
+            let is_hole = |key: &String| {
+                !objects.contains_key(key)
+                    && objects.range(key.clone()..).next().is_some_and(|(key, _)| key.starts_with("log/"))
+            };
+            let hurts = appends(self, id).iter().any(is_hole);
+            if self.chance(if hurts { 200 } else { 3 }) {
+                self.stuck = None;
+                self.note(|_| "the network flows again".to_owned());
+            }
+        } else if self.chance(self.weights.stick) && !appends(self, self.owner).is_empty() {
+            let id = self.owner;
+            self.stuck = Some(id);
+            self.note(|_| format!("requests of process {id} are stuck"));
+            self.assign(1 - id);
         }
     }
 
