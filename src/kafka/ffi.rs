@@ -67,19 +67,22 @@ impl<C: ConsumerContext + 'static> Queue<C> {
     }
 
     /// Waits up to `timeout` for records, and returns at most `batch.capacity()` of them in `batch`.
+    ///
+    /// One by one: `rd_kafka_consume_batch_queue` counts the end of a partition as a record. Its position is then one too high, and a rebalance,
+    /// which pauses and resumes the partitions that stay, would go on there: behind the next record, which nobody would ever read.
     pub fn consume(&self, timeout: Duration, batch: &mut Batch) {
         batch.clear();
-        let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: the slice holds `len` pointers for librdkafka to write; what it returns are messages that we own.
-        let count = unsafe {
-            rd::rd_kafka_consume_batch_queue(
-                self.queue.as_ptr(),
-                timeout_ms,
-                batch.messages.as_mut_ptr(),
-                batch.messages.len(),
-            )
-        };
-        batch.count = usize::try_from(count).unwrap_or(0);
+        let mut timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        for place in &mut batch.messages {
+            // SAFETY: the queue lives; what is returned is null, or a message that we own.
+            let message = unsafe { rd::rd_kafka_consume_queue(self.queue.as_ptr(), timeout_ms) };
+            if message.is_null() {
+                break;
+            }
+            *place = message;
+            batch.count += 1;
+            timeout_ms = 0;
+        }
     }
 
     /// Makes a [`Queue::consume`] that waits return at once.
@@ -373,5 +376,53 @@ unsafe fn collect_ids(event: *mut rd::rd_kafka_event_t, ids: &mut HashMap<String
                 ids.insert(text(name), text(id));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rdkafka::Offset;
+    use rdkafka::config::ClientConfig;
+    use rdkafka::consumer::DefaultConsumerContext;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+    #[test]
+    fn the_end_of_a_log_moves_no_position() {
+        let broker = MockCluster::new(1).expect("a broker");
+        broker.create_topic("web", 1, 1).expect("a topic");
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", broker.bootstrap_servers()).set("group.id", "test").set("enable.partition.eof", "true");
+        let producer: BaseProducer = config.create().expect("a producer");
+        for value in ["a", "b", "c"] {
+            producer.send(BaseRecord::<(), str>::to("web").payload(value)).expect("room");
+        }
+        producer.flush(Duration::from_secs(10)).expect("delivered");
+
+        let consumer: Arc<BaseConsumer<DefaultConsumerContext>> = Arc::new(config.create().expect("a consumer"));
+        let queue = Queue::new(&consumer).expect("a queue");
+        let mut partitions = TopicPartitionList::new();
+        partitions.add_partition_offset("web", 0, Offset::Beginning).expect("an offset");
+        queue.take_partition("web", 0).expect("a partition");
+        consumer.assign(&partitions).expect("assigned");
+
+        let (mut batch, mut offsets, mut end) = (Batch::with_capacity(16), Vec::new(), None);
+        for _ in 0..100 {
+            queue.consume(Duration::from_millis(200), &mut batch);
+            for message in batch.iter() {
+                match message.content {
+                    Content::Record { .. } => offsets.push(message.offset),
+                    Content::End => end = Some(message.offset),
+                    Content::Error(code) => panic!("{code}"),
+                }
+            }
+            if end.is_some() {
+                break;
+            }
+        }
+        assert_eq!((offsets.as_slice(), end), ([0, 1, 2].as_slice(), Some(3)));
+        let position = consumer.position().expect("a position");
+        assert_eq!(position.find_partition("web", 0).map(|of| of.offset()), Some(Offset::Offset(3)));
     }
 }
