@@ -341,9 +341,10 @@ impl Lane {
         self.live.closed_through.max(passed)
     }
 
-    /// The position may be moved by what is no record: aborted and control records, compaction.
+    /// The position may be moved by what is no record: aborted and control records, compaction. Not when records are no longer welcome:
+    /// some may have been turned away before the end was seen (L-1).
     fn reached_end(&mut self, offset: Offset) {
-        if !matches!(self.phase, Phase::Running) {
+        if self.reads_from().is_none() {
             return;
         }
         self.at_end = true;
@@ -383,6 +384,75 @@ impl Live {
             closed_through: state.closed_through,
             totals: state.totals,
             fresh: BTreeSet::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::event::Action;
+    use super::super::state::PartitionId;
+    use super::*;
+
+    const NOW: Now = Now { mono_ms: 1_000, wall: EventTime(1_795_367_745_000_000) };
+
+    /// Returns a lane that reads a partition from offset 0 on, with nothing in its log.
+    fn reading() -> Lane {
+        let config = LaneConfig {
+            epoch: EpochLength::from_us(900_000_000).expect("15 minutes divide a day"),
+            allowed_lateness_us: 300_000_000,
+            late: LatePolicy::Append,
+            commit_interval_ms: 60_000,
+            idle_timeout_ms: 300_000,
+            collect_grace_ms: 120_000,
+            recipe: Recipe {
+                partition_by: Vec::new(),
+                max_buckets: 1,
+                layout: 1,
+                schema: 1,
+                compression: "none".to_owned(),
+            },
+            on_foreign_offset: ForeignOffsetPolicy::Stop,
+            on_data_loss: DataLossPolicy::Stop,
+            mutation: Mutation::None,
+        };
+        let identity = LaneIdentity {
+            group: "group".to_owned(),
+            cluster_id: "cluster".to_owned(),
+            topic: "web".to_owned(),
+            topic_id: "id".to_owned(),
+            partition: PartitionId(0),
+        };
+        let mut lane = Lane::assigned(config, identity, Committed::Nothing, 1, NOW);
+        while lane.reads_from().is_none() {
+            let input = match lane.poll_action().expect("a question") {
+                Action::List { ticket, .. } => Input::Listed { ticket, numbers: Some(Vec::new()) },
+                Action::LookForReceipts { ticket } => Input::ReceiptsFound { ticket, found: Some(false) },
+                Action::ResolveStart { ticket } => Input::Resolved { ticket, offset: Offset(0) },
+                Action::Start { ticket, .. } => Input::Started { ticket },
+                other => panic!("{other:?}"),
+            };
+            lane.handle(NOW, input);
+        }
+        lane
+    }
+
+    #[test]
+    fn the_end_of_the_log_moves_the_position_over_what_is_no_record() {
+        let mut lane = reading();
+        lane.handle(NOW, Input::AtEnd { offset: Offset(4) });
+        assert_eq!(lane.position(), Offset(4));
+    }
+
+    #[test]
+    fn the_end_of_the_log_does_not_move_the_position_over_records_that_were_turned_away() {
+        for farewell in [Input::HandOver, Input::Finish { keep_open: true }] {
+            let mut lane = reading();
+            lane.handle(NOW, farewell);
+            // The records at 0 to 3 come now, and are not taken; then the log's end.
+            assert_eq!(lane.reads_from(), None);
+            lane.handle(NOW, Input::AtEnd { offset: Offset(4) });
+            assert_eq!(lane.position(), Offset(0));
         }
     }
 }
