@@ -397,6 +397,7 @@ mod tests {
     const NOW: Now = Now { mono_ms: 1_000, wall: EventTime(1_795_367_745_000_000) };
 
     /// Returns a lane that reads a partition from offset 0 on, with nothing in its log.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "any other action is a failure of the test")]
     fn reading() -> Lane {
         let config = LaneConfig {
             epoch: EpochLength::from_us(900_000_000).expect("15 minutes divide a day"),

@@ -393,7 +393,10 @@ mod tests {
         let broker = MockCluster::new(1).expect("a broker");
         broker.create_topic("web", 1, 1).expect("a topic");
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", broker.bootstrap_servers()).set("group.id", "test").set("enable.partition.eof", "true");
+        config
+            .set("bootstrap.servers", broker.bootstrap_servers())
+            .set("group.id", "test")
+            .set("enable.partition.eof", "true");
         let producer: BaseProducer = config.create().expect("a producer");
         for value in ["a", "b", "c"] {
             producer.send(BaseRecord::<(), str>::to("web").payload(value)).expect("room");
