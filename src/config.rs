@@ -316,7 +316,7 @@ pub struct InferConfig {
     #[arg(long, value_name = "FILE", required_unless_present = "topic", conflicts_with = "topic", value_hint = ValueHint::FilePath)]
     pub input: Option<PathBuf>,
     /// Topic to read instead.
-    #[arg(long, env = "TOPIC", value_name = "NAME", requires = "brokers")]
+    #[arg(long, env = "TOPIC", value_name = "NAME")]
     pub topic: Option<String>,
     /// Kafka brokers to connect to first.
     #[arg(long, env = "BROKERS", value_name = "HOST:PORT,...")]
@@ -434,10 +434,18 @@ impl RunConfig {
         if self.operation.commit_interval.is_zero() {
             return mistake("--commit-interval must be more than zero".to_owned());
         }
-        if self.kafka.brokers.is_none() && self.kafka.client.client(None)?.get("bootstrap.servers").is_none() {
-            return mistake("--brokers is needed (or `bootstrap.servers` in --kafka-config)".to_owned());
-        }
-        Ok(())
+        names_brokers(&self.kafka.client.client(self.kafka.brokers.as_deref())?)
+    }
+}
+
+/// Finds that a client's properties name no broker.
+///
+/// # Errors
+/// When they name none.
+pub fn names_brokers(client: &ClientConfig) -> Result<(), ConfigError> {
+    match ["bootstrap.servers", "metadata.broker.list"].into_iter().any(|key| client.get(key).is_some()) {
+        true => Ok(()),
+        false => Err(ConfigError::Flag("--brokers is needed (or `bootstrap.servers` in --kafka-config)".to_owned())),
     }
 }
 

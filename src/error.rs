@@ -25,7 +25,7 @@ pub enum Error {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// The output.
-    #[error(transparent)]
+    #[error("--output: {0}")]
     Store(#[from] StoreError),
     /// The output belongs to somebody else.
     #[error(transparent)]

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 
 use crate::app::topic::sample;
-use crate::config::{InferConfig, StartAt};
+use crate::config::{InferConfig, StartAt, names_brokers};
 use crate::error::Error;
 use crate::kafka::{cluster, reader_config};
 use crate::partition::DERIVED;
@@ -41,6 +41,7 @@ fn lines(path: &std::path::Path, most: usize) -> Result<Vec<Vec<u8>>, Error> {
 
 fn from_topic(config: &InferConfig, topic: &str) -> Result<Vec<Vec<u8>>, Error> {
     let client = config.client.client(config.brokers.as_deref())?;
+    names_brokers(&client)?;
     let reader = cluster::reader(&reader_config(&client, "streams-to-parquet"))?;
     let brokers = client.get("bootstrap.servers").unwrap_or("-").to_owned();
     let (_, infos) = cluster::describe(&reader, &brokers, &[topic.to_owned()])?;

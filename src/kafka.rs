@@ -12,6 +12,7 @@ pub mod ffi;
 pub mod member;
 
 use rdkafka::config::ClientConfig;
+use rdkafka::error::KafkaError;
 
 /// The properties that this program depends on; `-X` may not change them.
 const FIXED: [(&str, &str, &str); 5] = [
@@ -37,6 +38,9 @@ const DEFAULTS: [(&str, &str); 6] = [
 /// Returns why a property may not be set, if it may not.
 #[must_use]
 pub fn fixed_property(key: &str, value: &str) -> Option<String> {
+    if key == "group.id" {
+        return Some("`group.id` is set by --group".to_owned());
+    }
     let (_, fixed, why) = FIXED.iter().find(|(name, fixed, _)| *name == key && *fixed != value)?;
     Some(format!("`{key}` must stay `{fixed}`: {why}"))
 }
@@ -63,16 +67,57 @@ pub fn member_config(given: &ClientConfig, group: &str, queued_kbytes: u32) -> C
 /// asks who coordinates it: the name of the group that the operator has the right to use.
 #[must_use]
 pub fn reader_config(given: &ClientConfig, group: &str) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    config.set("group.id", group);
-    for (key, value) in DEFAULTS {
-        config.set(key, value);
-    }
-    for (key, value) in given.config_map() {
-        config.set(key, value);
+    // A clone, since `config_map` shows passwords as a placeholder.
+    let mut config = given.clone();
+    for (key, value) in DEFAULTS.into_iter().chain([("group.id", group)]) {
+        if given.get(key).is_none() {
+            config.set(key, value);
+        }
     }
     for (key, value, _) in FIXED {
         config.set(key, value);
     }
     config
+}
+
+/// Returns what librdkafka says of a property that it refuses, without the value, which may be a secret.
+#[must_use]
+pub fn without_value(error: KafkaError) -> KafkaError {
+    match error {
+        KafkaError::ClientConfig(result, said, key, value) => {
+            let said = if said.contains(&value) { format!("not a value of `{key}`") } else { said };
+            KafkaError::ClientConfig(result, said, String::new(), String::new())
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::config::FromClientConfig;
+    use rdkafka::consumer::BaseConsumer;
+
+    use super::*;
+
+    #[test]
+    fn a_password_reaches_the_client() {
+        let mut given = ClientConfig::new();
+        given.set("sasl.password", "hunter2").set("session.timeout.ms", "6000");
+        for config in [reader_config(&given, "group"), member_config(&given, "group", 1024)] {
+            assert_eq!(config.get("sasl.password"), Some("hunter2"));
+            assert_eq!(config.get("session.timeout.ms"), Some("6000"));
+            assert_eq!(config.get("group.id"), Some("group"));
+        }
+    }
+
+    #[test]
+    fn a_refused_property_is_named_without_its_value() {
+        for key in ["sasl.pasword", "session.timeout.ms", "security.protocol"] {
+            let mut config = ClientConfig::new();
+            config.set(key, "hunter2");
+            let Err(error) = BaseConsumer::from_config(&config) else { panic!("{key} was taken") };
+            let said = without_value(error).to_string();
+            assert!(said.contains(key) && !said.contains("hunter2"), "{said}");
+        }
+    }
 }

@@ -10,6 +10,7 @@ use clap::{CommandFactory, Parser};
 use streams_to_parquet::app::{self, clock};
 use streams_to_parquet::config::{Cli, Command, LogConfig, LogFormat};
 use streams_to_parquet::error::Error;
+use streams_to_parquet::store::chain;
 use streams_to_parquet::{demo, generate, infer};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nothing can be done if standard error is gone, too.
-            let _ = writeln!(std::io::stderr(), "error: {error}");
+            let _ = writeln!(std::io::stderr(), "error: {}", chain(&error).trim_end());
             error.exit_code()
         }
     }

@@ -56,6 +56,14 @@ pub enum StoreError {
         /// What the store said.
         source: ObjectError,
     },
+    /// It was asked, and the client library is still trying.
+    #[error(
+        "the store did not answer within {seconds} s: check its URL, and the endpoint and credentials in the environment"
+    )]
+    Silent {
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// Two creations of one object both succeeded, or a listing did not show it.
     #[error("the output store cannot be used: {0}")]
     Unfit(&'static str),
@@ -135,7 +143,11 @@ impl Store {
     pub async fn probe(&self, layout: &Layout, random: u64) -> Result<(), StoreError> {
         let key = layout.probe(random);
         let create = || self.objects.put_opts(&key, Bytes::from_static(b"probe").into(), create_only());
-        create().await.map_err(StoreError::request("create", &key))?;
+        match create().await {
+            // The store's client repeats a PUT whose answer was lost, and then finds its own.
+            Ok(_) | Err(ObjectError::AlreadyExists { .. } | ObjectError::Precondition { .. }) => {}
+            Err(source) => return Err(StoreError::request("create", &key)(source)),
+        }
         match create().await {
             Err(ObjectError::AlreadyExists { .. } | ObjectError::Precondition { .. }) => {}
             Ok(_) => {

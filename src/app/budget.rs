@@ -33,10 +33,10 @@ impl Budget {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// Whether the largest lane should append early.
+    /// Returns the bytes that rows may take before the largest lane should append early.
     #[must_use]
-    pub(super) fn is_short(&self) -> bool {
-        self.held() > self.share / 2
+    pub(super) const fn rows(&self) -> usize {
+        self.share / 2
     }
 
     /// Whether no more may be taken from the queues.
@@ -86,7 +86,7 @@ mod tests {
     fn what_is_dropped_is_held_no_more() {
         let budget = Budget::new(1000);
         let mut rows = budget.hold(300);
-        assert!(budget.is_short() && !budget.is_spent());
+        assert!(!budget.is_spent());
         rows.resize(600);
         assert!(budget.is_spent());
         drop(rows);

@@ -65,6 +65,17 @@ impl Group {
         }
     }
 
+    /// Has lanes dropped, with all that they hold.
+    pub(super) fn lose(&self, partitions: &[TopicPartition]) {
+        let (reply, gone) = channel();
+        for partition in partitions {
+            self.send(partition, ToWorker::Lose { partition: partition.clone(), reply: reply.clone() });
+        }
+        drop(reply);
+        // Disconnected: every lane is dropped.
+        let _ = gone.recv_timeout(self.handover_timeout / 2);
+    }
+
     fn note(&self, partitions: &[TopicPartition], kind: Rebalance) {
         let mut assigned = lock(&self.assigned);
         for partition in partitions {
@@ -100,13 +111,7 @@ impl Assignments for Group {
     }
 
     fn lost(&self, partitions: Vec<TopicPartition>) {
-        let (reply, gone) = channel();
-        for partition in &partitions {
-            self.send(partition, ToWorker::Lose { partition: partition.clone(), reply: reply.clone() });
-        }
-        drop(reply);
-        // Disconnected: every lane is dropped.
-        let _ = gone.recv_timeout(self.handover_timeout / 2);
+        self.lose(&partitions);
         self.note(&partitions, Rebalance::Lost);
     }
 

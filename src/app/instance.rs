@@ -1,6 +1,6 @@
 //! One instance, from the checks before the first record to the summary after the last.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -154,7 +154,9 @@ impl Instance {
         let Progress { board, tally } = self.progress();
         let Started { group, consumer, ask, threads } = self.start(&budget, &board, &tally)?;
         let outcome = self.watch(&group, &consumer, &board, &budget, &threads).await;
-        let ended = tokio::task::spawn_blocking(move || shut_down(&group, &ask, threads));
+        // After a failure nothing more is appended: what is in memory may not be what it should be.
+        let failed = board.failure().is_some();
+        let ended = tokio::task::spawn_blocking(move || shut_down(&group, &ask, threads, failed));
         let left = ended.await.map_err(|error| Error::Failed(error.to_string()))?;
         outcome?;
         left.map_err(|error| Error::Failed(format!("the consumer group ended this member: {error}")))?;
@@ -207,6 +209,9 @@ impl Instance {
                 tally: Arc::clone(tally),
                 keep_open: self.config.operation.keep_open,
                 runners: BTreeMap::new(),
+                leaving: BTreeMap::new(),
+                outdated: BTreeSet::new(),
+                workers,
             };
             threads.push(spawn(format!("worker-{number}"), move || worker.run())?);
         }
@@ -253,10 +258,14 @@ impl Instance {
                 self.health.set_dead(why.clone());
                 return Err(Error::Failed(why));
             }
-            if threads.workers.iter().any(JoinHandle::is_finished) {
-                return Err(Error::Failed("a worker thread died; what it had not appended is read again".to_owned()));
+            if threads.workers.iter().any(JoinHandle::is_finished) || threads.poll.is_finished() {
+                let why = "a thread died; what it had not appended is read again".to_owned();
+                self.health.set_dead(why.clone());
+                board.fail(why);
+                continue;
             }
             let lanes = board.lanes();
+            let joined = ffi::generation(consumer) >= 0;
             let stopped: Vec<String> = lanes
                 .iter()
                 .filter(|(_, lane)| lane.stopped)
@@ -266,11 +275,12 @@ impl Instance {
             self.metrics.set_memory_used(u64::try_from(budget.held()).unwrap_or(0));
             if !stopped.is_empty() {
                 self.health.set_not_ready(format!("stopped partitions: {}", stopped.join(" ")));
-            } else if ffi::generation(consumer) >= 0 {
+            } else if joined {
                 self.health.set_ready();
             }
-            let done =
-                lanes.values().all(|lane| lane.settled || lane.stopped) && lanes.len() == lock(&group.assigned).len();
+            let done = joined
+                && lanes.values().all(|lane| lane.settled || lane.stopped)
+                && lanes.len() == lock(&group.assigned).len();
             if self.config.operation.until_end && done && clock::elapsed().saturating_sub(asked) >= ASK_GROUP {
                 asked = clock::elapsed();
                 if self.group_is_done(consumer, &lanes.keys().cloned().collect::<Vec<_>>()).await {
@@ -294,7 +304,7 @@ impl Instance {
             for (partition, bounds) in topic.bounds.iter().flatten() {
                 let place =
                     TopicPartition { topic: topic.info.name.as_str().into(), partition: PartitionId(partition.0) };
-                if ours.contains(&place) || bounds.0 == bounds.1 {
+                if ours.contains(&place) {
                     continue;
                 }
                 if list.add_partition_offset(&place.topic, partition.0, KafkaOffset::Invalid).is_ok() {
@@ -339,9 +349,14 @@ fn spawn<T: Send + 'static>(name: String, work: impl FnOnce() -> T + Send + 'sta
 }
 
 /// All lanes append and commit *before* the group is left, so that the next owners read nothing twice.
-fn shut_down(group: &Group, ask: &Sender<Request>, threads: Threads) -> Result<(), KafkaError> {
+fn shut_down(group: &Group, ask: &Sender<Request>, threads: Threads, failed: bool) -> Result<(), KafkaError> {
     let partitions: Vec<TopicPartition> = lock(&group.assigned).keys().cloned().collect();
-    let commits = group.hand_over(&partitions);
+    let commits = if failed {
+        group.lose(&partitions);
+        Vec::new()
+    } else {
+        group.hand_over(&partitions)
+    };
     // A member that is dead already does not listen.
     let _ = ask.send(Request::Leave(commits));
     let left = threads.poll.join().unwrap_or(Ok(()));

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -22,12 +22,13 @@ use super::tally::Tally;
 use super::topic::Topic;
 use super::worker::{Mailbox, ToWorker};
 use crate::config::StartAt;
+use crate::engine::commit::Committed;
 use crate::engine::event::{Input, LoadOutcome, PutOutcome, Ticket};
-use crate::engine::state::{ChainId, Close, EntryNumber, LaneState, Offset};
+use crate::engine::state::{ChainId, Close, EntryNumber, EntryRef, LaneState, Offset, PartitionId};
 use crate::engine::time::EventTime;
 use crate::kafka::cluster::{self, Reader};
 use crate::kafka::ffi;
-use crate::kafka::member::{CommitRequest, GroupConsumer, Request, TopicPartition};
+use crate::kafka::member::{self, CommitRequest, GroupConsumer, Request, TopicPartition};
 use crate::metrics::{LaneMetrics, Metrics};
 use crate::parquet::{Content, EntryError, EntryOptions, ReadAt, read_state, write_entry};
 use crate::store::read::StoredObject;
@@ -36,7 +37,11 @@ use crate::store::{Layout, Store, chain};
 /// How long to wait before Kafka is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// How long a seek may take before it is tried again.
-const SEEK: Duration = Duration::from_secs(5);
+const SEEK: Duration = Duration::from_secs(1);
+/// How long to wait before it is.
+const SEEK_AGAIN: Duration = Duration::from_millis(20);
+/// How long the group's committed offsets may take.
+const ASK_COMMITTED: Duration = Duration::from_secs(10);
 
 impl ReadAt for StoredObject {
     fn size(&self) -> u64 {
@@ -216,27 +221,69 @@ impl Io {
         });
     }
 
-    /// Makes Kafka serve the partition from `offset` on. What was fetched before is dropped by librdkafka.
-    pub(super) fn start(&self, ticket: Ticket, offset: Offset) {
+    /// Says what the group has committed.
+    pub(super) fn ask_committed(&self, ticket: Ticket) {
         let io = self.clone();
         self.shared.runtime.spawn_blocking(move || {
-            let Some((low, high)) = io.log_range() else { return };
-            if offset < low || offset > high {
-                return io.answer(Input::OutOfRange { ticket, low, high });
-            }
-            loop {
-                match io.seek(offset) {
-                    Ok(()) => return io.answer(Input::Started { ticket }),
-                    Err(_) if !io.is_wanted() => return,
-                    // The assignment may not have reached librdkafka's fetcher yet.
-                    Err(error) => tracing::debug!(partition = ?io.partition, %error, "seeking again"),
-                }
-                std::thread::sleep(Duration::from_millis(20));
-            }
+            let mut list = TopicPartitionList::new();
+            list.add_partition(&io.partition.topic, io.partition.partition.0);
+            let found = io.shared.consumer.committed_offsets(list, ASK_COMMITTED);
+            let committed = found.ok().and_then(|list| member::committed(&list).remove(&io.partition));
+            io.answer(Input::CommittedFound { ticket, committed: committed.unwrap_or(Committed::Unknown) });
         });
     }
 
-    fn seek(&self, offset: Offset) -> Result<(), rdkafka::error::KafkaError> {
+    /// Says where the log ends now.
+    pub(super) fn ask_end(&self, ticket: Ticket) {
+        let io = self.clone();
+        self.shared.runtime.spawn_blocking(move || {
+            let range = cluster::offsets(&io.shared.reader, &io.partition.topic, io.partition.partition);
+            io.answer(Input::EndFound { ticket, offset: range.ok().map(|(_, high)| high) });
+        });
+    }
+
+    /// Looks whether Kafka's log holds `offset`, and asks the worker to seek: only the thread that takes the records may. `anew`: librdkafka
+    /// has given the partition up.
+    pub(super) fn start(&self, ticket: Ticket, offset: Offset, anew: bool) {
+        let io = self.clone();
+        self.shared.runtime.spawn_blocking(move || {
+            let Some((low, high)) = io.log_range() else { return };
+            let known = &io.topic.info.id;
+            if let Some(id) =
+                cluster::topic_id(&io.shared.reader, &io.partition.topic).filter(|id| id != known && known != "-")
+            {
+                return io.answer(Input::Recreated { ticket, id });
+            }
+            if offset < low || offset > high {
+                return io.answer(Input::OutOfRange { ticket, low, high });
+            }
+            if anew {
+                let (done, wait) = channel();
+                let _ = io.shared.member.send(Request::Restart(io.partition.clone(), offset, done));
+                let _ = wait.recv(); // Err means the member is gone, and the lane with it.
+            }
+            io.worker.send(ToWorker::Seek { partition: io.partition.clone(), ticket, offset });
+        });
+    }
+
+    /// Seeks. Blocks for the moment that librdkafka needs to take note; no broker is asked. If it cannot yet, the worker is asked again.
+    pub(super) fn seek(&self, ticket: Ticket, offset: Offset) -> bool {
+        let sought = self.try_seek(offset);
+        if let Err(error) = &sought
+            && self.is_wanted()
+        {
+            // The assignment may not have reached librdkafka's fetcher yet.
+            tracing::debug!(partition = ?self.partition, %error, "seeking again");
+            let io = self.clone();
+            self.shared.runtime.spawn(async move {
+                tokio::time::sleep(SEEK_AGAIN).await;
+                io.worker.send(ToWorker::Seek { partition: io.partition.clone(), ticket, offset });
+            });
+        }
+        sought.is_ok()
+    }
+
+    fn try_seek(&self, offset: Offset) -> Result<(), rdkafka::error::KafkaError> {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&self.partition.topic, self.partition.partition.0, KafkaOffset::Offset(offset.0))?;
         let sought = self.shared.consumer.seek_partitions(list, SEEK)?;
@@ -278,12 +325,15 @@ impl Io {
         });
     }
 
-    pub(super) fn append_again(&self, ticket: Ticket, kept: &Kept, metrics: &Arc<LaneMetrics>) {
+    pub(super) fn append_again(&self, ticket: Ticket, entry: EntryRef, kept: &Kept, metrics: &Arc<LaneMetrics>) {
         let (io, kept, metrics) = (self.clone(), Arc::clone(kept), Arc::clone(metrics));
         self.shared.runtime.spawn(async move {
             let again = kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some((entry, bytes)) = again {
-                io.put_entry(ticket, entry.number, bytes, &kept, &metrics).await;
+            match again {
+                Some((kept_entry, bytes)) if kept_entry == entry => {
+                    io.put_entry(ticket, entry.number, bytes, &kept, &metrics).await;
+                }
+                _ => io.fail(format!("the bytes of entry {} of {:?} were not kept", entry.number, io.partition)),
             }
         });
     }
@@ -337,7 +387,10 @@ impl Io {
     pub(super) fn mark(&self, ticket: Ticket, through: EventTime) {
         let io = self.clone();
         self.shared.runtime.spawn(async move {
-            let partitions = io.partitions_now().await;
+            // Without an answer a partition that was added would be forgotten, and the marker is for ever.
+            let Some(partitions) = io.partitions_now().await else {
+                return io.answer(Input::Marked { ticket, done: false });
+            };
             let marked = marking::mark(&io.shared.store, &io.topic, io.partition.partition, through, &partitions).await;
             match &marked {
                 Ok(oldest) => io.shared.metrics.set_oldest_unmarked(&io.partition.topic, *oldest),
@@ -347,11 +400,11 @@ impl Io {
         });
     }
 
-    /// Returns the topic's partitions as they are now; as they were at the start if Kafka does not say.
-    async fn partitions_now(&self) -> Vec<crate::engine::state::PartitionId> {
+    /// Returns the topic's partitions as they are now; `None` if Kafka does not say.
+    async fn partitions_now(&self) -> Option<Vec<PartitionId>> {
         let io = self.clone();
         let asked = tokio::task::spawn_blocking(move || cluster::partitions(&io.shared.reader, &io.partition.topic));
-        asked.await.ok().flatten().unwrap_or_else(|| self.topic.info.partitions.clone())
+        asked.await.ok().flatten()
     }
 
     pub(super) fn collect(&self, numbers: Vec<EntryNumber>) {

@@ -10,19 +10,22 @@ use tokio::runtime::Handle;
 use super::budget::Budget;
 use super::clock;
 use super::tally::Tally;
-use super::topic::Topic;
+use super::topic::{SCHEMA_VERSION, Topic};
 use crate::engine::event::PublishOutcome;
 use crate::engine::publish::{PublishJob, PublishStep, StepOutcome};
 use crate::engine::state::{ChainId, Close, Offset, PartitionId, Scope, Totals};
 use crate::metrics::{LaneMetrics, Metrics};
 use crate::parquet::{AssembleError, Assembly, AssemblyOptions, EntryError, EntryReader, FolderName, PlannedFile};
 use crate::partition::hive;
+use crate::store::layout::LAYOUT_VERSION;
 use crate::store::{Store, StoreError, chain};
 
 /// The version of the receipt's format.
 const RECEIPT_VERSION: u32 = 1;
-/// What assembling is reckoned to hold: decoded batches, the row group being encoded, the part being uploaded.
-const ASSEMBLY_BYTES: usize = 24 << 20;
+/// What assembling is reckoned to hold: the row group being encoded, the part being uploaded.
+const ASSEMBLY_BYTES: usize = 16 << 20;
+/// What each open entry is reckoned to hold: a compressed row group, a decoded batch.
+const ENTRY_BYTES: usize = 4 << 20;
 
 /// The durable record that a close is published.
 #[derive(Debug, Serialize)]
@@ -89,7 +92,7 @@ impl Publisher {
     /// Publishes; blocks. Must not be called on a thread of the runtime.
     pub(super) fn publish(&self) -> PublishOutcome {
         let began = clock::elapsed();
-        let _held = self.budget.hold(ASSEMBLY_BYTES);
+        let _held = self.budget.hold(ASSEMBLY_BYTES + ENTRY_BYTES * self.close.rows.len());
         let (mut job, mut files) = (PublishJob::default(), Vec::new());
         let outcome = loop {
             let outcome = match job.step() {
@@ -148,6 +151,14 @@ impl Publisher {
     }
 
     fn put_files(&self) -> Result<Vec<FileReceipt>, Fault> {
+        let recipe = &self.close.recipe;
+        if (recipe.layout, recipe.schema) != (LAYOUT_VERSION, SCHEMA_VERSION) {
+            // A newer version decided the close: by its recipe the files would have other names here.
+            let (layout, schema) = (recipe.layout, recipe.schema);
+            return Err(Fault::Failed(format!(
+                "layout {layout} or schema {schema} is not known: update this instance"
+            )));
+        }
         let began = clock::elapsed();
         let entries = self.close.rows.iter().map(|entry| self.open(entry.number)).collect::<Result<Vec<_>, _>>()?;
         let columns = self.topic.schema.columns();

@@ -35,6 +35,9 @@ pub(super) struct LaneStatus {
     pub(super) recovered: bool,
 }
 
+/// The most bytes of keys and values that are taken between two cuts: a column of text, whose offsets have 32 bits, cannot overflow.
+const MOST_BYTES: usize = 512 << 20;
+
 /// A record that found no room: it is taken again after the next cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NoRoom;
@@ -64,8 +67,12 @@ pub(super) struct Runner {
     keep_open: bool,
     finishing: bool,
     handing_over: bool,
+    /// Librdkafka has given the partition up after an error.
+    given_up: bool,
     /// Where Kafka's log ends, as last heard.
     log_end: Option<Offset>,
+    /// Bytes of keys and values taken since the last cut.
+    taken_bytes: usize,
     unknown_fields: u64,
     misfits: Vec<u64>,
 }
@@ -91,7 +98,9 @@ impl Runner {
         let identity = topic.identity(partition.partition);
         let lane = Lane::assigned(topic.lane.clone(), identity, committed, rand::random(), clock::now());
         let decoder = Decoder::new(Arc::clone(&topic.schema), topic.decoder.clone());
-        let end = topic.bounds.as_ref().and_then(|bounds| bounds.get(&partition.partition)).map(|(_, end)| *end);
+        // A partition that was added since the start of a bounded run has none of its records.
+        let end =
+            topic.bounds.as_ref().map(|bounds| bounds.get(&partition.partition).map_or(Offset(0), |(_, end)| *end));
         Self {
             columns: decoder.columns(),
             misfits: vec![0; topic.schema.fields().len()],
@@ -113,7 +122,9 @@ impl Runner {
             keep_open,
             finishing: false,
             handing_over: false,
+            given_up: false,
             log_end: None,
+            taken_bytes: 0,
             unknown_fields: 0,
             topic: Arc::clone(topic),
             partition,
@@ -142,6 +153,7 @@ impl Runner {
                     topic = %self.partition.topic, partition = %self.partition.partition, position = %self.lane.position(), %code,
                     "the partition cannot be read on; looking where its log begins and ends"
                 );
+                self.given_up = true;
                 self.tell(Input::Interrupted);
                 Ok(())
             }
@@ -149,9 +161,11 @@ impl Runner {
     }
 
     fn record(&mut self, coordinates: Coordinates, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), NoRoom> {
-        if self.columns.is_full() {
+        let bytes = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
+        if self.taken_bytes + bytes > MOST_BYTES && self.taken_bytes > 0 {
             return Err(NoRoom);
         }
+        self.taken_bytes += bytes;
         let row = self.columns.len();
         match self.decoder.decode(value, coordinates, &mut self.columns) {
             Ok(time) => match self.lane.place(coordinates.offset, time, coordinates.kafka_time()) {
@@ -186,8 +200,14 @@ impl Runner {
             self.dead_values.push(values);
             self.dead_values.len() - 1
         });
-        let kept = self.dead.push(coordinates, key, value, rejection.reason, &rejection.detail);
-        debug_assert!(kept, "a full column of dead letters is cut before");
+        if !self.dead.push(coordinates, key, value, rejection.reason, &rejection.detail) {
+            // Cannot be: MOST_BYTES leaves room. A record must not be lost all the same.
+            return self.io.fail(format!(
+                "no room for a dead letter of {} at offset {}",
+                self.place(),
+                coordinates.offset
+            ));
+        }
         self.dead_buckets.push(u32::try_from(bucket).unwrap_or(u32::MAX));
     }
 
@@ -206,6 +226,9 @@ impl Runner {
             self.metrics.set_committed_position(self.lane.newest().position);
         }
         tracing::trace!(topic = %self.partition.topic, partition = %self.partition.partition, ?input, "told");
+        if matches!(input, Input::Started { .. }) {
+            self.given_up = false;
+        }
         self.lane.handle(clock::now(), input);
     }
 
@@ -229,7 +252,7 @@ impl Runner {
         tracing::trace!(topic = %self.partition.topic, partition = %self.partition.partition, ?action, "asked");
         match action {
             Action::Append { ticket, state } => self.append(ticket, state),
-            Action::AppendAgain { ticket, .. } => self.io.append_again(ticket, &self.kept, &self.metrics),
+            Action::AppendAgain { ticket, entry } => self.io.append_again(ticket, entry, &self.kept, &self.metrics),
             Action::Commit { ticket, offset, metadata } => {
                 if !self.handing_over {
                     let partition = self.partition.clone();
@@ -250,8 +273,12 @@ impl Runner {
             Action::List { ticket, from } => self.io.list(ticket, from),
             Action::Load { ticket, number } => self.io.load(ticket, number),
             Action::LookForReceipts { ticket } => self.io.look_for_receipts(ticket),
+            Action::AskCommitted { ticket } => self.io.ask_committed(ticket),
+            Action::AskEnd { ticket } => self.io.ask_end(ticket),
             Action::ResolveStart { ticket } => self.io.resolve_start(ticket),
-            Action::Start { ticket, offset } => self.io.start(ticket, offset),
+            Action::Start { ticket, offset } => {
+                self.io.start(ticket, offset, self.given_up);
+            }
             Action::Publish { ticket, close } => {
                 let chain = self.lane.newest().chain;
                 self.io.publish(ticket, *close, chain, &self.metrics, &self.tally);
@@ -272,6 +299,7 @@ impl Runner {
     }
 
     fn cut(&mut self) -> Result<Content, arrow::error::ArrowError> {
+        self.taken_bytes = 0;
         let rows = if self.columns.is_empty() {
             None
         } else {
@@ -295,13 +323,15 @@ impl Runner {
         Ok(Content { partition_by, scopes: std::mem::take(&mut self.scopes), buckets, rows, dead })
     }
 
+    /// Gives the memory back, too: what is kept for later counts as held.
     fn forget(&mut self) {
-        self.columns.truncate(0);
-        self.tags.clear();
+        self.taken_bytes = 0;
+        self.columns = self.decoder.columns();
+        self.tags = Vec::new();
         self.scopes.clear();
         self.buckets.clear();
-        self.dead.truncate(0);
-        self.dead_buckets.clear();
+        self.dead = DeadLetters::new();
+        self.dead_buckets = Vec::new();
         self.dead_values.clear();
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -356,6 +386,19 @@ impl Runner {
         self.columns.bytes() + self.dead.bytes() + self.buckets.bytes() + self.tags.capacity() * size_of::<RowTag>()
     }
 
+    /// Makes Kafka serve the partition from `offset` on. Only the thread that takes the records may do this, and what it had taken before
+    /// must be dropped: so that nothing that is served from there is looked at before the lane is told that it has started.
+    pub(super) fn seek(&mut self, ticket: Ticket, offset: Offset) {
+        if self.io.seek(ticket, offset) {
+            self.tell(Input::Started { ticket });
+        }
+    }
+
+    /// Whether memory can be relieved by an append of this lane.
+    pub(super) const fn can_append(&self) -> bool {
+        self.lane.can_append()
+    }
+
     /// Begins the handover: what is in memory is appended, and nothing else.
     pub(super) fn hand_over(&mut self) {
         self.handing_over = true;
@@ -369,7 +412,7 @@ impl Runner {
     /// Returns the commit that mirrors the newest entry, for the end of a handover.
     pub(super) fn last_commit(&self) -> Option<CommitRequest> {
         let newest = self.lane.newest();
-        (newest.entry.number > EntryNumber(0) && !self.lane.is_stopped()).then(|| CommitRequest {
+        (newest.entry.number > EntryNumber(0) && self.lane.is_running()).then(|| CommitRequest {
             partition: self.partition.clone(),
             offset: newest.position,
             metadata: CommitMetadata::mirroring(newest).to_text(),

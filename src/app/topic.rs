@@ -28,13 +28,15 @@ use crate::store::{Layout, Store, StoreError};
 /// The version of the stored schema's format.
 const SCHEMA_FORMAT: u32 = 1;
 /// The version of the schema; none after the first exists yet.
-const SCHEMA_VERSION: u32 = 1;
+pub(super) const SCHEMA_VERSION: u32 = 1;
 /// The most records that a schema is inferred from.
 const SAMPLE_RECORDS: usize = 10_000;
 /// The most bytes of them.
 const SAMPLE_BYTES: usize = 32 << 20;
 /// How long a sample waits for more records once it has some.
 const SAMPLE_PAUSE: Duration = Duration::from_secs(1);
+/// How long the output may take to answer at the start.
+const STORE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long an entry that is no longer needed is kept: readers of it may be under way.
 const COLLECT_GRACE: Duration = Duration::from_secs(120);
 
@@ -102,7 +104,9 @@ pub async fn prepare(
     if let Some(schema) = given {
         PartitionBy::parse(names, schema)?;
     }
-    store.probe(&layout, random).await?;
+    // The client library tries again for minutes, whatever is wrong.
+    let probed = tokio::time::timeout(STORE_PATIENCE, store.probe(&layout, random)).await;
+    probed.map_err(|_| StoreError::Silent { seconds: STORE_PATIENCE.as_secs() })??;
     let claim = Claim {
         version: CLAIM_VERSION,
         group: config.kafka.group.clone(),
@@ -112,8 +116,12 @@ pub async fn prepare(
         epoch_us: config.time.epoch,
         partition_by: names.clone(),
     };
+    // Whatever may turn out a mistake comes before the claim, which outlives it.
+    claim.check(store, &layout).await?;
+    let found = find_schema(config, store, &layout, reader, &info, given).await?;
+    PartitionBy::parse(names, found.schema())?;
     claim.stake(store, &layout).await?;
-    let schema = schema(config, store, &layout, reader, &info, given).await?;
+    let schema = share_schema(config, store, &layout, &info, found, given).await?;
     let partition_by = PartitionBy::parse(names, &schema)?;
     let bounds = if config.operation.until_end { Some(bounds(reader, &info).await?) } else { None };
     Ok(Topic {
@@ -183,28 +191,55 @@ async fn bounds(reader: &Arc<Reader>, info: &TopicInfo) -> Result<BTreeMap<Parti
     Ok(asked.await.map_err(|error| Error::Failed(error.to_string()))??)
 }
 
-/// Returns the schema that all instances share: the stored one; else the given or inferred one, if nobody else is first.
-async fn schema(
+/// A topic's schema before the first record.
+enum Found {
+    /// The output has it.
+    Stored(Schema),
+    /// The output has none yet; this one is given or inferred.
+    Ours(Schema),
+}
+
+impl Found {
+    const fn schema(&self) -> &Schema {
+        match self {
+            Self::Stored(schema) | Self::Ours(schema) => schema,
+        }
+    }
+}
+
+/// Returns the stored schema; else the given or inferred one.
+async fn find_schema(
     config: &RunConfig,
     store: &Store,
     layout: &Layout,
     reader: &Arc<Reader>,
     info: &TopicInfo,
     given: Option<&Schema>,
-) -> Result<Schema, Error> {
+) -> Result<Found, Error> {
     let key = layout.schema(SCHEMA_VERSION);
-    let stored = match store.get(&key).await? {
-        Some(found) => Some(read_stored(config, &key, &found)?),
-        None => None,
-    };
-    if let Some(stored) = stored {
-        return agree(stored, given);
+    if let Some(found) = store.get(&key).await? {
+        return Ok(Found::Stored(agree(read_stored(config, &key, &found)?, given)?));
     }
-    let ours = match given {
+    Ok(Found::Ours(match given {
         Some(schema) => schema.clone(),
         None => infer_from_topic(config, reader, info).await?,
+    }))
+}
+
+/// Returns the schema that all instances share: the one that was found, unless somebody else has put another one first.
+async fn share_schema(
+    config: &RunConfig,
+    store: &Store,
+    layout: &Layout,
+    info: &TopicInfo,
+    found: Found,
+    given: Option<&Schema>,
+) -> Result<Schema, Error> {
+    let ours = match found {
+        Found::Stored(stored) => return Ok(stored),
+        Found::Ours(ours) => ours,
     };
-    PartitionBy::parse(&config.output.partition_by, &ours)?;
+    let key = layout.schema(SCHEMA_VERSION);
     let unreadable = |why: String| StoreError::Unreadable { key: key.clone(), why };
     let stored = StoredSchema {
         version: SCHEMA_FORMAT,

@@ -1,6 +1,6 @@
 //! A worker thread: takes records from its queue, and runs the lanes that are its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
@@ -12,7 +12,8 @@ use super::runner::{Runner, Runners, With};
 use super::tally::Tally;
 use super::topic::Topic;
 use crate::engine::commit::Committed;
-use crate::engine::event::Input;
+use crate::engine::event::{Input, Ticket};
+use crate::engine::state::{Offset, PartitionId};
 use crate::kafka::ffi::{Batch, Queue};
 use crate::kafka::member::{Bridge, CommitRequest, TopicPartition};
 
@@ -34,6 +35,8 @@ pub(super) enum ToWorker {
     HandOver { partition: TopicPartition, deadline: Duration, reply: Sender<Option<CommitRequest>> },
     /// A partition is lost: drop its lane.
     Lose { partition: TopicPartition, reply: Sender<Option<CommitRequest>> },
+    /// Kafka's log holds `offset`: serve the lane from there.
+    Seek { partition: TopicPartition, ticket: Ticket, offset: Offset },
     /// An answer for a lane; its ticket tells the lane from an earlier one of the same partition.
     Fact { partition: TopicPartition, input: Input },
     /// End: no lane is left.
@@ -56,7 +59,9 @@ impl Mailbox {
     }
 }
 
-struct Leaving {
+/// A lane that hands over, and who waits for it.
+#[derive(Debug)]
+pub(super) struct Leaving {
     deadline: Duration,
     reply: Sender<Option<CommitRequest>>,
 }
@@ -70,6 +75,12 @@ pub(super) struct Worker {
     pub(super) tally: Arc<Tally>,
     pub(super) keep_open: bool,
     pub(super) runners: Runners,
+    /// Lanes that hand over.
+    pub(super) leaving: BTreeMap<TopicPartition, Leaving>,
+    /// Partitions whose records in the batch in hand were served before a seek.
+    pub(super) outdated: BTreeSet<TopicPartition>,
+    /// How many workers share the budget.
+    pub(super) workers: usize,
 }
 
 impl Worker {
@@ -77,16 +88,16 @@ impl Worker {
     pub(super) fn run(mut self) {
         let mut batch = Batch::with_capacity(BATCH);
         let (mut next, mut shown) = (0, Duration::ZERO);
-        let mut leaving: BTreeMap<TopicPartition, Leaving> = BTreeMap::new();
         loop {
             while let Ok(message) = self.messages.try_recv() {
                 if matches!(message, ToWorker::End) {
                     return;
                 }
-                self.handle(message, &mut leaving);
+                self.handle(message);
             }
             if next >= batch.len() {
                 next = 0;
+                self.outdated.clear();
                 if self.shared.budget.is_spent() {
                     // Librdkafka's queues fill up, and fetching pauses by itself.
                     batch.clear();
@@ -100,7 +111,7 @@ impl Worker {
             for runner in self.runners.values_mut() {
                 runner.advance();
             }
-            self.let_go(&mut leaving);
+            self.let_go();
             let now = clock::elapsed();
             if now.saturating_sub(shown) >= SHOW {
                 shown = now;
@@ -109,19 +120,26 @@ impl Worker {
         }
     }
 
-    fn handle(&mut self, message: ToWorker, leaving: &mut BTreeMap<TopicPartition, Leaving>) {
+    fn handle(&mut self, message: ToWorker) {
         match message {
             ToWorker::Assign { partition, topic, committed } => self.assign(partition, &topic, committed),
             ToWorker::HandOver { partition, deadline, reply } => match self.runners.get_mut(&partition) {
                 Some(runner) => {
                     runner.hand_over();
-                    leaving.insert(partition, Leaving { deadline, reply });
+                    self.leaving.insert(partition, Leaving { deadline, reply });
                 }
                 None => drop(reply),
             },
             ToWorker::Lose { partition, reply } => {
                 self.drop_lane(&partition);
                 drop(reply);
+            }
+            ToWorker::Seek { partition, ticket, offset } => {
+                if let Some(runner) = self.runners.get_mut(&partition) {
+                    // What is left of the batch in hand was served from somewhere else.
+                    self.outdated.insert(partition);
+                    runner.seek(ticket, offset);
+                }
             }
             ToWorker::Fact { partition, input } => {
                 if let Some(runner) = self.runners.get_mut(&partition) {
@@ -138,11 +156,15 @@ impl Worker {
         let metrics = self.shared.metrics.lane(&partition.topic, partition.partition);
         let with = With { budget: &self.shared.budget, tally: &self.tally, metrics, keep_open: self.keep_open };
         let runner = Runner::new(partition.clone(), topic, committed, io, with);
+        self.leaving.remove(&partition);
+        self.outdated.insert(partition.clone());
         self.board.post(&partition, runner.status());
         self.runners.insert(partition, runner);
     }
 
     fn drop_lane(&mut self, partition: &TopicPartition) -> Option<Runner> {
+        // Whoever waits for a handover of this lane hears that it is gone.
+        self.leaving.remove(partition);
         self.board.remove(partition);
         self.runners.remove(partition)
     }
@@ -157,12 +179,11 @@ impl Worker {
             });
             if !same {
                 drop(last.take());
-                let partition = TopicPartition {
-                    topic: message.topic.into(),
-                    partition: crate::engine::state::PartitionId(message.partition),
-                };
+                let partition =
+                    TopicPartition { topic: message.topic.into(), partition: PartitionId(message.partition) };
                 // A record of a partition that is not ours any more is nobody's here.
-                last = self.runners.get_mut(&partition).map(|runner| (partition, runner));
+                let runner = if self.outdated.contains(&partition) { None } else { self.runners.get_mut(&partition) };
+                last = runner.map(|runner| (partition, runner));
             }
             if let Some((_, runner)) = &mut last
                 && runner.take(&message).is_err()
@@ -175,20 +196,24 @@ impl Worker {
         taken
     }
 
-    /// When memory is short, the largest lane appends early.
+    /// When rows take more than this worker's part of the memory, the largest lane appends early. What is being written already does not
+    /// count here: it is on its way out, and more small entries would not make it go faster.
     fn relieve(&mut self) {
-        if !self.shared.budget.is_short() {
+        let rows: usize = self.runners.values().map(Runner::bytes).sum();
+        if rows * self.workers <= self.shared.budget.rows() {
             return;
         }
-        let largest = self.runners.values_mut().max_by_key(|runner| runner.bytes());
+        let largest =
+            self.runners.values_mut().filter(|runner| runner.can_append()).max_by_key(|runner| runner.bytes());
         if let Some(runner) = largest.filter(|runner| runner.bytes() >= LEAST_FLUSH) {
             runner.tell(Input::Flush);
         }
     }
 
-    fn let_go(&mut self, leaving: &mut BTreeMap<TopicPartition, Leaving>) {
+    fn let_go(&mut self) {
         let now = clock::elapsed();
-        let done: Vec<TopicPartition> = leaving
+        let done: Vec<TopicPartition> = self
+            .leaving
             .iter()
             .filter(|(partition, leave)| {
                 let handed_over = self.runners.get(partition).is_none_or(Runner::is_handed_over);
@@ -197,8 +222,9 @@ impl Worker {
             .map(|(partition, _)| partition.clone())
             .collect();
         for partition in done {
+            let leave = self.leaving.remove(&partition);
             let commit = self.drop_lane(&partition).and_then(|runner| runner.last_commit());
-            if let Some(leave) = leaving.remove(&partition) {
+            if let Some(leave) = leave {
                 // Nobody listens any more when the callback has given up.
                 let _ = leave.reply.send(commit);
             }

@@ -56,6 +56,8 @@ impl CommitMetadata {
 /// A commit as it was found in Kafka.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Committed {
+    /// Kafka did not say.
+    Unknown,
     /// The group has no offset for the partition.
     Nothing,
     /// A commit of this program.
@@ -82,13 +84,13 @@ pub enum Committed {
 impl Committed {
     /// Reads what Kafka holds: an offset and its metadata.
     #[must_use]
-    pub fn read(offset: Offset, metadata: &str) -> Self {
+    pub fn read(offset: Offset, metadata: &[u8]) -> Self {
         #[derive(Deserialize)]
         struct Version {
             #[serde(rename = "streams-to-parquet")]
             version: u32,
         }
-        match (serde_json::from_str::<Version>(metadata), serde_json::from_str::<CommitMetadata>(metadata)) {
+        match (serde_json::from_slice::<Version>(metadata), serde_json::from_slice::<CommitMetadata>(metadata)) {
             (Ok(Version { version: METADATA_VERSION }), Ok(metadata)) => Self::Ours { offset, metadata },
             (Ok(Version { version }), _) if version != METADATA_VERSION => Self::Unreadable { offset, version },
             _ => Self::Foreign { offset },
@@ -103,15 +105,18 @@ mod tests {
     #[test]
     fn our_metadata_is_read_back_and_anything_else_is_foreign() {
         let text = r#"{"streams-to-parquet":1,"chain":"7f3a9c1e","entry":42,"waiting":1,"closes":0}"#;
-        let Committed::Ours { offset, metadata } = Committed::read(Offset(7), text) else {
+        let Committed::Ours { offset, metadata } = Committed::read(Offset(7), text.as_bytes()) else {
             panic!("ours");
         };
         assert_eq!((offset, metadata.chain, metadata.entry), (Offset(7), ChainId(0x7f3a_9c1e), EntryNumber(42)));
         assert!(!metadata.is_settled());
         assert_eq!(metadata.to_text(), text);
-        assert_eq!(Committed::read(Offset(7), ""), Committed::Foreign { offset: Offset(7) });
-        assert_eq!(Committed::read(Offset(7), "{}"), Committed::Foreign { offset: Offset(7) });
+        assert_eq!(Committed::read(Offset(7), b""), Committed::Foreign { offset: Offset(7) });
+        assert_eq!(Committed::read(Offset(7), b"\xff{}"), Committed::Foreign { offset: Offset(7) });
         let newer = r#"{"streams-to-parquet":2,"else":0}"#;
-        assert_eq!(Committed::read(Offset(7), newer), Committed::Unreadable { offset: Offset(7), version: 2 });
+        assert_eq!(
+            Committed::read(Offset(7), newer.as_bytes()),
+            Committed::Unreadable { offset: Offset(7), version: 2 }
+        );
     }
 }

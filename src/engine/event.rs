@@ -1,5 +1,6 @@
 //! What a lane is told and what it asks for: facts in, actions out.
 
+use super::commit::Committed;
 use super::state::{Close, EntryNumber, EntryRef, LaneState, Offset};
 use super::time::EventTime;
 
@@ -70,6 +71,16 @@ pub enum Action {
     },
     /// Say whether the output holds receipts of this partition. Answer: [`Input::ReceiptsFound`].
     LookForReceipts {
+        /// Comes back with the answer.
+        ticket: Ticket,
+    },
+    /// Say what the group has committed: it could not be learnt when the partition was assigned. Answer: [`Input::CommittedFound`].
+    AskCommitted {
+        /// Comes back with the answer.
+        ticket: Ticket,
+    },
+    /// Say where Kafka's log ends now. Answer: [`Input::EndFound`].
+    AskEnd {
         /// Comes back with the answer.
         ticket: Ticket,
     },
@@ -161,6 +172,20 @@ pub enum Input {
         /// Whether there are any.
         found: Option<bool>,
     },
+    /// The answer to [`Action::AskCommitted`]; [`Committed::Unknown`]: Kafka did not answer.
+    CommittedFound {
+        /// Of the request.
+        ticket: Ticket,
+        /// What Kafka holds.
+        committed: Committed,
+    },
+    /// The answer to [`Action::AskEnd`]; `None`: Kafka did not answer.
+    EndFound {
+        /// Of the request.
+        ticket: Ticket,
+        /// The next offset that will be written.
+        offset: Option<Offset>,
+    },
     /// The answer to [`Action::ResolveStart`].
     Resolved {
         /// Of the request.
@@ -181,6 +206,13 @@ pub enum Input {
         low: Offset,
         /// The log's end.
         high: Offset,
+    },
+    /// The answer to [`Action::Start`]: the topic is another than the one that was read.
+    Recreated {
+        /// Of the request.
+        ticket: Ticket,
+        /// The id that it has now.
+        id: String,
     },
     /// The answer to [`Action::Append`] and [`Action::AppendAgain`].
     Appended {
@@ -290,6 +322,14 @@ pub enum StopReason {
         position: Offset,
         /// The log's end.
         high: Offset,
+    },
+    /// The topic was deleted and created again.
+    #[error(
+        "the topic was deleted and created again (its id is now {id}): choose another --output for its new records"
+    )]
+    Recreated {
+        /// The id that it has now.
+        id: String,
     },
     /// An entry cannot be read.
     #[error("entry {number} of the lane log cannot be read: {why}")]

@@ -14,6 +14,8 @@
 mod append;
 mod publish;
 mod recover;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -140,6 +142,7 @@ pub struct Lane {
     /// When the last record came, or reading began.
     last_record_ms: u64,
     at_end: bool,
+    idle: append::Idle,
     commit: append::CommitProgress,
     publication: publish::Publication,
     existing: BTreeMap<EntryNumber, Option<u64>>,
@@ -176,6 +179,7 @@ impl Lane {
             handing_over: false,
             last_record_ms: now.mono_ms,
             at_end: false,
+            idle: append::Idle::default(),
             commit: append::CommitProgress::default(),
             publication: publish::Publication::default(),
             existing: BTreeMap::new(),
@@ -225,7 +229,8 @@ impl Lane {
     /// Whether records are welcome, and from which offset on; those below it were taken before.
     #[must_use]
     pub fn reads_from(&self) -> Option<Offset> {
-        let welcome = matches!(self.phase, Phase::Running) && self.finish.is_none() && !self.handing_over;
+        let welcome =
+            matches!(self.phase, Phase::Running) && self.finish.is_none() && !self.handing_over && !self.interrupted;
         welcome.then_some(self.live.position)
     }
 
@@ -236,6 +241,8 @@ impl Lane {
             Input::Listed { .. }
             | Input::Loaded { .. }
             | Input::ReceiptsFound { .. }
+            | Input::CommittedFound { .. }
+            | Input::Recreated { .. }
             | Input::Resolved { .. }
             | Input::Started { .. }
             | Input::OutOfRange { .. } => self.answer(input),
@@ -244,6 +251,7 @@ impl Lane {
             Input::Published { ticket, outcome } => self.published(ticket, outcome),
             Input::Marked { ticket, done } => self.marked(ticket, done),
             Input::AtEnd { offset } => self.reached_end(offset),
+            Input::EndFound { ticket, offset } => self.end_found(ticket, offset),
             Input::Interrupted => self.interrupted = matches!(self.phase, Phase::Running),
             Input::Flush => self.flush = true,
             Input::Finish { keep_open } => self.finish = Some(Finish { keep_open }),
@@ -281,6 +289,18 @@ impl Lane {
             && !self.has_something_to_say()
             && self.base.closes.is_empty()
             && self.commit.is_acknowledged(self.base.entry.number)
+    }
+
+    /// Whether an append may begin: rows in memory can become an entry.
+    #[must_use]
+    pub const fn can_append(&self) -> bool {
+        matches!(self.phase, Phase::Running) && self.pending.is_none()
+    }
+
+    /// Whether the lane has recovered and is at work.
+    #[must_use]
+    pub const fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running)
     }
 
     /// Whether the lane cannot go on by itself.
@@ -332,6 +352,7 @@ impl Lane {
         self.live.totals.records += 1;
         self.last_record_ms = self.now.mono_ms;
         self.at_end = false;
+        self.idle = append::Idle::default();
         self.unsaid_since_ms.get_or_insert(self.now.mono_ms);
     }
 

@@ -20,6 +20,8 @@ pub enum Mutation {
     CollectUnchecked,
     /// Collect what only listed closes need.
     CollectWithoutCloses,
+    /// Collect entry 1.
+    CollectTheFirst,
     /// Collect what only waiting late rows need.
     CollectWithoutLate,
     /// Publish on the word of an entry that no later listing has confirmed.

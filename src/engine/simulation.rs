@@ -71,6 +71,8 @@ struct Simulation {
     network: Vec<Request>,
     processes: Vec<Process>,
     owner: usize,
+    /// The process whose requests are stuck in the network, if any: they land when it is over.
+    stuck: Option<usize>,
     mutation: Mutation,
     weights: Weights,
     idles: bool,
@@ -87,6 +89,7 @@ struct Weights {
     rebalance: u32,
     freeze: u32,
     compact: u32,
+    stick: u32,
     /// How soon a request whose sender is gone lands or is lost.
     linger: u32,
     read_batch: usize,
@@ -114,6 +117,7 @@ impl Simulation {
             rebalance: rng.random_range(0..25),
             freeze: rng.random_range(0..25),
             compact: rng.random_range(0..40),
+            stick: rng.random_range(0..30),
             linger: if rng.random_bool(0.5) { 300 } else { 10 },
             read_batch: rng.random_range(1..6),
             late: rng.random_range(0..150),
@@ -131,6 +135,7 @@ impl Simulation {
             network: Vec::new(),
             processes: vec![Process::new(0, mutation), Process::new(1, mutation)],
             owner: 0,
+            stuck: None,
             mutation,
             weights,
             idles: rng.random_bool(0.3),
@@ -253,6 +258,17 @@ impl Simulation {
             let frozen = self.processes[id].frozen;
             self.note(|_| format!("process {id} is {}", if frozen { "frozen" } else { "awake" }));
             if frozen && id == self.owner && self.rng.random_bool(0.7) {
+                self.assign(1 - id);
+            }
+        }
+        if self.stuck.is_some() && self.chance(8) {
+            self.stuck = None;
+            self.note(|_| "the network flows again".to_owned());
+        } else if self.stuck.is_none() && self.chance(self.weights.stick) {
+            let id = self.owner;
+            self.stuck = Some(id);
+            self.note(|_| format!("requests of process {id} are stuck"));
+            if self.rng.random_bool(0.8) {
                 self.assign(1 - id);
             }
         }
@@ -398,6 +414,9 @@ impl Simulation {
         if self.network[index].answer.is_some() {
             return self.deliver(index);
         }
+        if self.stuck == Some(self.network[index].process) {
+            return;
+        }
         if self.is_orphan(index) {
             // Its sender is gone; it may still land, or be lost.
             if self.chance(self.weights.linger) {
@@ -469,13 +488,14 @@ impl Simulation {
         for id in 0..2 {
             self.processes[id].frozen = false;
         }
+        self.stuck = None;
         let zombie = 1 - self.owner;
         self.processes[zombie].forget();
         if self.rng.random_bool(0.5) {
             self.processes[self.owner].forget();
             self.assign(zombie);
         }
-        let (lose, delay, double, crash, rebalance, freeze, compact, late) = (0, 0, 0, 0, 0, 0, 0, 0);
+        let (lose, delay, double, crash, rebalance, freeze, compact, stick, late) = (0, 0, 0, 0, 0, 0, 0, 0, 0);
         self.weights = Weights {
             lose,
             delay,
@@ -484,6 +504,7 @@ impl Simulation {
             rebalance,
             freeze,
             compact,
+            stick,
             late,
             linger: 300,
             read_batch: 5,

@@ -14,6 +14,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use super::sink::Sink;
 use super::{GenerateError, KafkaTimestamps};
 use crate::engine::time::EventTime;
+use crate::kafka::without_value;
 
 /// How long the brokers may take to answer at the start.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -69,7 +70,7 @@ impl KafkaSink {
         }
         let producer: BaseProducer<Deliveries> = client
             .create_with_context(Deliveries::default())
-            .map_err(|source| GenerateError::Client { source: source.into() })?;
+            .map_err(|source| GenerateError::Client { source: without_value(source).into() })?;
         let mut partitions = partitions_of(&producer, target)?;
         if partitions == 0 {
             let Some((count, replicas)) = target.create else {
@@ -193,7 +194,7 @@ fn partitions_of(producer: &BaseProducer<Deliveries>, target: &Target<'_>) -> Re
 fn create_topic(client: &ClientConfig, topic: &str, partitions: i32, replicas: i32) -> Result<(), GenerateError> {
     let failed = |reason: String| GenerateError::CreateTopic { topic: topic.into(), reason };
     let admin: AdminClient<DefaultClientContext> =
-        client.create().map_err(|source| GenerateError::Client { source: source.into() })?;
+        client.create().map_err(|source| GenerateError::Client { source: without_value(source).into() })?;
     let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(replicas));
     let options = AdminOptions::new().request_timeout(Some(CONNECT)).operation_timeout(Some(CONNECT));
     let results = futures::executor::block_on(admin.create_topics([&new], &options))

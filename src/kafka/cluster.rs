@@ -23,13 +23,15 @@ const ONE_QUESTION: Duration = Duration::from_secs(2);
 #[non_exhaustive]
 pub enum ClusterError {
     /// librdkafka refuses the configuration.
-    #[error("the Kafka configuration is not valid: {source}")]
+    #[error("the Kafka configuration is not valid, see -X and --kafka-config: {source}")]
     Config {
         /// What it said.
         source: KafkaError,
     },
     /// No broker answered.
-    #[error("no answer from the brokers `{brokers}`: {reason}")]
+    #[error(
+        "no answer from the brokers `{brokers}`: check --brokers, and the security properties in -X or --kafka-config: {reason}"
+    )]
     Unreachable {
         /// As they were given.
         brokers: String,
@@ -103,7 +105,9 @@ pub type Reader = BaseConsumer<LastError>;
 /// # Errors
 /// When librdkafka refuses the configuration.
 pub fn reader(config: &ClientConfig) -> Result<Reader, ClusterError> {
-    config.create_with_context(LastError::default()).map_err(|source| ClusterError::Config { source })
+    config
+        .create_with_context(LastError::default())
+        .map_err(|source| ClusterError::Config { source: super::without_value(source) })
 }
 
 /// Returns the cluster's id and what it says of `topics`.
@@ -115,14 +119,29 @@ pub fn describe(reader: &Reader, brokers: &str, topics: &[String]) -> Result<(St
     for topic in topics {
         partitions.insert(topic, ask_partitions(reader, brokers, topic)?);
     }
-    let cluster_id = reader.client().fetch_cluster_id(ONE_QUESTION).unwrap_or_else(|| "-".to_owned());
-    let ids = ffi::topic_ids(reader, topics, ONE_QUESTION);
+    // What is learnt here goes into the claim and into every entry: no answer must not pass for "has none".
+    let unreachable =
+        |what: &str| ClusterError::Unreachable { brokers: brokers.to_owned(), reason: format!("no answer to {what}") };
+    let cluster_id =
+        ask(|| reader.client().fetch_cluster_id(ONE_QUESTION)).ok_or_else(|| unreachable("the cluster's id"))?;
+    let ids = ask(|| ffi::topic_ids(reader, topics, ONE_QUESTION)).ok_or_else(|| unreachable("the topics' ids"))?;
     let infos = topics.iter().map(|name| TopicInfo {
         name: name.clone(),
         id: ids.get(name).cloned().unwrap_or_else(|| "-".to_owned()),
         partitions: partitions.remove(name).unwrap_or_default(),
     });
     Ok((cluster_id, infos.collect()))
+}
+
+/// Asks until there is an answer, or patience is over.
+fn ask<T>(question: impl Fn() -> Option<T>) -> Option<T> {
+    (0..PATIENCE.as_secs() / ONE_QUESTION.as_secs()).find_map(|_| question())
+}
+
+/// Returns the id that a topic has now; `None` if the broker does not say.
+#[must_use]
+pub fn topic_id(reader: &Reader, topic: &str) -> Option<String> {
+    ffi::topic_ids(reader, &[topic.to_owned()], ONE_QUESTION)?.remove(topic)
 }
 
 fn ask_partitions(reader: &Reader, brokers: &str, topic: &str) -> Result<Vec<PartitionId>, ClusterError> {

@@ -66,18 +66,19 @@ impl<C: ConsumerContext + 'static> Queue<C> {
         Ok(())
     }
 
-    /// Waits up to `timeout` for records, and returns at most `batch.capacity()` of them in `batch`.
+    /// Waits up to `timeout` for a record, and returns it in `batch` with those that are there behind it, at most `batch.capacity()`.
     ///
-    /// One by one: `rd_kafka_consume_batch_queue` counts the end of a partition as a record. Its position is then one too high, and a rebalance,
-    /// which pauses and resumes the partitions that stay, would go on there: behind the next record, which nobody would ever read.
+    /// One by one: `rd_kafka_consume_batch_queue` takes the log's end for a record when it notes how far it has read. A rebalance pauses
+    /// and resumes the partitions that stay, from where it noted: one record would be skipped, or the partition would be read beyond its
+    /// end and stop.
     pub fn consume(&self, timeout: Duration, batch: &mut Batch) {
         batch.clear();
         let mut timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-        for place in &mut batch.messages {
-            // SAFETY: the queue lives; what is returned is null, or a message that we own.
+        while let Some(place) = batch.messages.get_mut(batch.count) {
+            // SAFETY: the queue lives; what it returns is null, or a message that we own.
             let message = unsafe { rd::rd_kafka_consume_queue(self.queue.as_ptr(), timeout_ms) };
             if message.is_null() {
-                break;
+                return;
             }
             *place = message;
             batch.count += 1;
@@ -313,17 +314,52 @@ pub fn known_watermarks<C: ConsumerContext>(
     (code == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some((low, high))
 }
 
-/// Returns the ids of topics (KIP-516), which change when a topic is deleted and created again. Topics of brokers that do not tell are left out.
+/// An element of a list of committed offsets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommittedOffset {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The committed offset; negative when there is none.
+    pub offset: i64,
+    /// The text beside it: whatever bytes somebody has put there.
+    pub metadata: Vec<u8>,
+    /// Whether the broker did not say.
+    pub failed: bool,
+}
+
+/// Reads a list of committed offsets. rdkafka's own view of it panics on metadata that is not UTF-8.
+#[must_use]
+pub fn committed_offsets(list: &TopicPartitionList) -> Vec<CommittedOffset> {
+    // SAFETY: the list lives, its elements are `cnt` many, their topics are C strings, and their metadata is valid for its size, or null.
+    unsafe {
+        let Some(list) = list.ptr().as_ref() else { return Vec::new() };
+        let count = usize::try_from(list.cnt).unwrap_or(0);
+        let elements = if list.elems.is_null() { &[] } else { slice::from_raw_parts(list.elems, count) };
+        let read = elements.iter().map(|element| CommittedOffset {
+            topic: CStr::from_ptr(element.topic).to_string_lossy().into_owned(),
+            partition: element.partition,
+            offset: element.offset,
+            metadata: bytes(element.metadata, element.metadata_size).unwrap_or_default().to_vec(),
+            failed: element.err != rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR,
+        });
+        read.collect()
+    }
+}
+
+/// Returns the ids of topics (KIP-516), which change when a topic is deleted and created again. Topics of brokers that do not know of ids
+/// are left out; `None`: there was no answer.
 #[must_use]
 pub fn topic_ids<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topics: &[String],
     timeout: Duration,
-) -> HashMap<String, String> {
+) -> Option<HashMap<String, String>> {
     let names: Vec<CString> = topics.iter().filter_map(|topic| CString::new(topic.as_str()).ok()).collect();
     let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
     let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-    let mut ids = HashMap::new();
+    let mut ids = None;
     // SAFETY: all objects are made here, checked, used while they live, and destroyed once; the event owns the descriptions, whose strings are
     // copied before it is destroyed.
     unsafe {
@@ -334,7 +370,7 @@ pub fn topic_ids<C: ConsumerContext>(
             rd::rd_kafka_DescribeTopics(client, collection, ptr::null(), queue);
             let event = rd::rd_kafka_queue_poll(queue, timeout_ms);
             if !event.is_null() {
-                collect_ids(event, &mut ids);
+                ids = collect_ids(event);
                 rd::rd_kafka_event_destroy(event);
             }
         }
@@ -350,24 +386,29 @@ pub fn topic_ids<C: ConsumerContext>(
 
 /// # Safety
 /// `event` must be a living event.
-unsafe fn collect_ids(event: *mut rd::rd_kafka_event_t, ids: &mut HashMap<String, String>) {
+unsafe fn collect_ids(event: *mut rd::rd_kafka_event_t) -> Option<HashMap<String, String>> {
+    const FINE: rd::rd_kafka_resp_err_t = rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+    let mut ids = HashMap::new();
     // SAFETY: by contract; the result and all that it points to belong to the event.
     unsafe {
+        match rd::rd_kafka_event_error(event) {
+            FINE => {}
+            // A broker (or librdkafka's mock) that does not know of ids says so; anything else is no answer.
+            rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE
+            | rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION => return Some(ids),
+            _ => return None,
+        }
         let result = rd::rd_kafka_event_DescribeTopics_result(event);
-        if result.is_null() || rd::rd_kafka_event_error(event) != rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-            return;
-        }
         let mut count = 0;
-        let topics = rd::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
-        if topics.is_null() {
-            return;
+        if result.is_null() {
+            return None;
         }
-        for topic in slice::from_raw_parts(topics, count) {
+        let topics = rd::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+        let topics = if topics.is_null() { &[] } else { slice::from_raw_parts(topics, count) };
+        for topic in topics {
             let error = rd::rd_kafka_TopicDescription_error(*topic);
-            let failed = !error.is_null()
-                && rd::rd_kafka_error_code(error) != rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
             let id = rd::rd_kafka_TopicDescription_topic_id(*topic);
-            if failed || id.is_null() {
+            if id.is_null() || (!error.is_null() && rd::rd_kafka_error_code(error) != FINE) {
                 continue;
             }
             let (name, id) = (rd::rd_kafka_TopicDescription_name(*topic), rd::rd_kafka_Uuid_base64str(id));
@@ -377,55 +418,5 @@ unsafe fn collect_ids(event: *mut rd::rd_kafka_event_t, ids: &mut HashMap<String
             }
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rdkafka::Offset;
-    use rdkafka::config::ClientConfig;
-    use rdkafka::consumer::DefaultConsumerContext;
-    use rdkafka::mocking::MockCluster;
-    use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-
-    #[test]
-    fn the_end_of_a_log_moves_no_position() {
-        let broker = MockCluster::new(1).expect("a broker");
-        broker.create_topic("web", 1, 1).expect("a topic");
-        let mut config = ClientConfig::new();
-        config
-            .set("bootstrap.servers", broker.bootstrap_servers())
-            .set("group.id", "test")
-            .set("enable.partition.eof", "true");
-        let producer: BaseProducer = config.create().expect("a producer");
-        for value in ["a", "b", "c"] {
-            producer.send(BaseRecord::<(), str>::to("web").payload(value)).expect("room");
-        }
-        producer.flush(Duration::from_secs(10)).expect("delivered");
-
-        let consumer: Arc<BaseConsumer<DefaultConsumerContext>> = Arc::new(config.create().expect("a consumer"));
-        let queue = Queue::new(&consumer).expect("a queue");
-        let mut partitions = TopicPartitionList::new();
-        partitions.add_partition_offset("web", 0, Offset::Beginning).expect("an offset");
-        queue.take_partition("web", 0).expect("a partition");
-        consumer.assign(&partitions).expect("assigned");
-
-        let (mut batch, mut offsets, mut end) = (Batch::with_capacity(16), Vec::new(), None);
-        for _ in 0..100 {
-            queue.consume(Duration::from_millis(200), &mut batch);
-            for message in batch.iter() {
-                match message.content {
-                    Content::Record { .. } => offsets.push(message.offset),
-                    Content::End => end = Some(message.offset),
-                    Content::Error(code) => panic!("{code}"),
-                }
-            }
-            if end.is_some() {
-                break;
-            }
-        }
-        assert_eq!((offsets.as_slice(), end), ([0, 1, 2].as_slice(), Some(3)));
-        let position = consumer.position().expect("a position");
-        assert_eq!(position.find_partition("web", 0).map(|of| of.offset()), Some(Offset::Offset(3)));
-    }
+    Some(ids)
 }

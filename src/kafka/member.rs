@@ -115,11 +115,11 @@ impl Bridge {
         let committed = self.fetch_committed(consumer, list);
         let mut assignment = TopicPartitionList::new();
         for partition in &partitions {
-            match self.assignments.queue(partition) {
-                Some(queue) => queue.take_partition(&partition.topic, partition.partition.0)?,
-                None => {
-                    tracing::error!(topic = %partition.topic, partition = %partition.partition, "no queue takes this partition")
-                }
+            let queue = self.assignments.queue(partition);
+            let taken = queue.map(|queue| queue.take_partition(&partition.topic, partition.partition.0));
+            if !matches!(taken, Some(Ok(()))) {
+                // Its records stay in the main queue, where nobody takes them: nothing is lost, and the lane shows no progress.
+                tracing::error!(topic = %partition.topic, partition = %partition.partition, ?taken, "no queue takes this partition");
             }
             // Fetches nothing old: the lane seeks to its position when it has recovered.
             assignment.add_partition_offset(&partition.topic, partition.partition.0, KafkaOffset::End)?;
@@ -129,14 +129,14 @@ impl Bridge {
             RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(&assignment)?,
         }
         let known = partitions.into_iter().map(|partition| {
-            let found = committed.get(&partition).cloned().unwrap_or(Committed::Nothing);
+            let found = committed.get(&partition).cloned().unwrap_or(Committed::Unknown);
             (partition, found)
         });
         self.assignments.assigned(known.collect());
         Ok(())
     }
 
-    /// Without an answer the lane log alone decides, as it does anyway; only a foreign offset would go unnoticed.
+    /// Without an answer the lane log alone decides, as it does anyway; a lane without a log asks again.
     fn fetch_committed(
         &self,
         consumer: &GroupConsumer,
@@ -170,11 +170,11 @@ impl Bridge {
 /// Reads a list of committed offsets.
 #[must_use]
 pub fn committed(list: &TopicPartitionList) -> HashMap<TopicPartition, Committed> {
-    let elements = list.elements();
-    let read = elements.iter().map(|element| {
-        let partition = TopicPartition { topic: element.topic().into(), partition: PartitionId(element.partition()) };
-        let found = match element.offset() {
-            KafkaOffset::Offset(offset) => Committed::read(Offset(offset), element.metadata()),
+    let read = ffi::committed_offsets(list).into_iter().map(|element| {
+        let partition = TopicPartition { topic: element.topic.into(), partition: PartitionId(element.partition) };
+        let found = match element.offset {
+            _ if element.failed => Committed::Unknown,
+            offset if offset >= 0 => Committed::read(Offset(offset), &element.metadata),
             _ => Committed::Nothing,
         };
         (partition, found)
@@ -218,6 +218,9 @@ fn commit_now(consumer: &GroupConsumer, commits: &[CommitRequest]) {
 pub enum Request {
     /// Send a commit, if the partition is still ours.
     Commit(CommitRequest),
+    /// Fetch a partition anew from this offset, if it is still ours, and say that it is done: after an error librdkafka has given the
+    /// partition up, and does not even seek in it.
+    Restart(TopicPartition, Offset, Sender<()>),
     /// Send these commits, leave the group, and end.
     Leave(Vec<CommitRequest>),
 }
@@ -247,7 +250,7 @@ impl Member {
         config: &ClientConfig,
         assignments: Arc<dyn Assignments>,
     ) -> Result<(Self, Arc<GroupConsumer>, Sender<Request>), ClusterError> {
-        let refused = |source| ClusterError::Config { source };
+        let refused = |source| ClusterError::Config { source: super::without_value(source) };
         let bridge = Bridge { assignments: Arc::clone(&assignments) };
         let consumer: Arc<GroupConsumer> = Arc::new(config.create_with_context(bridge).map_err(refused)?);
         let answers = Queue::new(&consumer)
@@ -283,6 +286,15 @@ impl Member {
             loop {
                 match self.requests.recv_timeout(Duration::ZERO) {
                     Ok(Request::Commit(request)) => self.commit(request),
+                    Ok(Request::Restart(partition, offset, done)) => {
+                        if let Err(error) = self.restart(&partition, offset) {
+                            tracing::warn!(
+                                topic = %partition.topic, partition = %partition.partition, %error, "cannot fetch the partition anew"
+                            );
+                        }
+                        // Nobody listens any more when the lane is gone.
+                        let _ = done.send(());
+                    }
                     Ok(Request::Leave(commits)) => {
                         self.leave(&commits);
                         return Ok(());
@@ -344,6 +356,20 @@ impl Member {
             }
         };
         self.assignments.committed(&request, refused);
+    }
+
+    /// Takes a partition out of the assignment and puts it back: between two polls, so that no rebalance is under way in a callback.
+    fn restart(&self, partition: &TopicPartition, offset: Offset) -> KafkaResult<()> {
+        if !self.owns(partition) || !matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative) {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&partition.topic, partition.partition.0, KafkaOffset::Offset(offset.0))?;
+        self.consumer.incremental_unassign(&list)?;
+        if let Some(queue) = self.assignments.queue(partition) {
+            queue.take_partition(&partition.topic, partition.partition.0)?;
+        }
+        self.consumer.incremental_assign(&list)
     }
 
     fn owns(&self, partition: &TopicPartition) -> bool {

@@ -223,7 +223,7 @@ impl Decoder {
     }
 
     fn misfit(&self, place: usize, raw: &str) -> Rejection {
-        let kind = self.schema.fields().get(place).map(|field| field.kind.arrow().to_string()).unwrap_or_default();
+        let kind = self.schema.fields().get(place).map(|field| field.kind.to_string()).unwrap_or_default();
         let name = self.lookup.name(place);
         Rejection::new(Reason::Misfit, format!("`{name}` ({kind}) cannot hold {}", excerpt(raw)))
     }

@@ -1,8 +1,18 @@
 //! The JSON form of Spark's `StructType`, as Delta tables store it too.
 
+use std::fmt;
+
 use serde_json::{Map, Value, json};
 
 use super::{Field, MAX_DEPTH, SchemaError, Type, join};
+
+impl fmt::Display for Type {
+    /// Writes Spark's name; of a type that holds others, the outermost alone.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let json = json_type(self);
+        f.write_str(json.as_str().or_else(|| json.get("type")?.as_str()).unwrap_or_default())
+    }
+}
 
 /// Reads the fields of a `StructType`.
 pub(super) fn parse(text: &str) -> Result<Vec<Field>, SchemaError> {

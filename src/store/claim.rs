@@ -1,6 +1,7 @@
 //! The claim: which group writes a topic into this output, and with which settings that must never change.
 
 use bytes::Bytes;
+use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -58,6 +59,18 @@ pub enum ClaimError {
 }
 
 impl Claim {
+    /// Finds that the topic's folders of the output are somebody else's. Nothing is put.
+    ///
+    /// # Errors
+    /// When the claim that is there says anything else, or the store fails.
+    pub async fn check(&self, store: &Store, layout: &Layout) -> Result<(), ClaimError> {
+        let key = layout.claim();
+        match store.get(&key).await? {
+            Some(found) => self.agree(&Self::read(key, &found)?),
+            None => Ok(()),
+        }
+    }
+
     /// Claims the topic's folders of the output, or finds that an instance of the same group has.
     ///
     /// # Errors
@@ -71,13 +84,17 @@ impl Claim {
         }
         let found =
             store.get(&key).await?.ok_or(StoreError::Unfit("it says that a claim is there, and does not have it"))?;
-        let theirs: Self = serde_json::from_slice(&found)
+        self.agree(&Self::read(key, &found)?)
+    }
+
+    fn read(key: Path, found: &[u8]) -> Result<Self, StoreError> {
+        let theirs: Self = serde_json::from_slice(found)
             .map_err(|error| StoreError::Unreadable { key: key.clone(), why: error.to_string() })?;
         if theirs.version != CLAIM_VERSION {
             let why = format!("version {} is not known, this program knows {CLAIM_VERSION}: update it", theirs.version);
-            return Err(StoreError::Unreadable { key, why }.into());
+            return Err(StoreError::Unreadable { key, why });
         }
-        self.agree(&theirs)
+        Ok(theirs)
     }
 
     fn agree(&self, theirs: &Self) -> Result<(), ClaimError> {

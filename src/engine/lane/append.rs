@@ -6,7 +6,7 @@
 use super::super::commit::{CommitMetadata, Committed};
 use super::super::event::{Action, LoadOutcome, PutOutcome, StopReason, Ticket};
 use super::super::mutation::Mutation;
-use super::super::state::{ChainId, Close, EntryId, EntryNumber, EntryRef, LaneState, Scope};
+use super::super::state::{ChainId, Close, EntryId, EntryNumber, EntryRef, LaneState, Offset, Scope};
 use super::super::time::{Epoch, EventTime};
 use super::{Lane, Live, Phase};
 
@@ -32,6 +32,14 @@ enum PendingStep {
     Asked,
     /// Send (or ask) again at this time.
     Waiting { until_ms: u64, ask: bool },
+}
+
+/// Whether an idle partition is known to be idle: an end that was seen long ago is no proof that nothing was written since.
+#[derive(Debug, Default)]
+pub(super) struct Idle {
+    asked: Option<Ticket>,
+    again_at_ms: u64,
+    confirmed: bool,
 }
 
 /// How far Kafka's commits mirror the lane log.
@@ -71,6 +79,7 @@ impl Lane {
                 if self.pending.is_none() && self.cut_is_due() {
                     self.cut();
                 }
+                self.ask_end();
                 if !self.handing_over {
                     self.advance_publication();
                     self.resume();
@@ -87,7 +96,9 @@ impl Lane {
     /// Whether an entry would say anything that the newest one does not. Nothing new to say: nothing is appended.
     pub(super) fn has_something_to_say(&self) -> bool {
         let published = self.publication.has_finished() && !self.breaks(Mutation::PublicationIsNothingToSay);
-        self.has_unsaid_records()
+        let begun = self.base.entry.number > EntryNumber(0);
+        !begun
+            || self.has_unsaid_records()
             || published
             || self.through_at_cut() > self.base.closed_through
             || self.flush_is_due()
@@ -107,15 +118,16 @@ impl Lane {
         let since = self.unsaid_since_ms.unwrap_or(self.publication.finished_since_ms().unwrap_or(self.now.mono_ms));
         let interval = self.now.mono_ms >= since.saturating_add(self.config.commit_interval_ms);
         let closes = self.through_at_cut() > self.base.closed_through;
-        self.flush || self.interrupted || interval || closes || self.flush_is_due() || self.is_finishing()
+        // The first entry makes durable where the chain begins.
+        let begins = self.base.entry.number == EntryNumber(0);
+        begins || self.flush || self.interrupted || interval || closes || self.flush_is_due() || self.is_finishing()
     }
 
     /// Returns the time through which epochs are closed if the lane is cut now.
     fn through_at_cut(&self) -> Option<EventTime> {
         let mut through = self.complete_through();
         if self.is_idle() {
-            let passed = self.now.wall.plus_us(-self.config.allowed_lateness_us);
-            through = through.max(Some(self.config.epoch.floor(passed)));
+            through = through.max(Some(self.passed_by_the_wall()));
         }
         if self.closes_all() {
             through = through.max(self.open().filter_map(|scope| scope.epoch()).map(|epoch| epoch.end).max());
@@ -134,10 +146,39 @@ impl Lane {
         flushes && self.open().any(|scope| !matches!(scope, Scope::OnTime(_)))
     }
 
-    /// Whether the partition is idle: read to its end, no record for the idle timeout. What the wall clock has not passed stays open all the same.
+    /// Returns the time that an idle lane is closed through: what the wall clock has not passed stays open.
+    fn passed_by_the_wall(&self) -> EventTime {
+        self.config.epoch.floor(self.now.wall.plus_us(-self.config.allowed_lateness_us))
+    }
+
+    /// Whether the partition is idle: read to its end, no record for the idle timeout, and Kafka has just said that its end is where we are.
     fn is_idle(&self) -> bool {
+        self.seems_idle() && self.idle.confirmed
+    }
+
+    fn seems_idle(&self) -> bool {
         let since = self.last_record_ms.saturating_add(self.config.idle_timeout_ms);
         self.at_end && self.finish.is_none() && self.now.mono_ms >= since
+    }
+
+    /// Asks where the log ends, before idleness closes anything: a broker that was away hides records.
+    fn ask_end(&mut self) {
+        let would_close = Some(self.passed_by_the_wall()) > self.live.closed_through
+            || self.open().any(|scope| !matches!(scope, Scope::OnTime(_)));
+        let due = self.idle.asked.is_none() && !self.idle.confirmed && self.idle.again_at_ms <= self.now.mono_ms;
+        if due && would_close && self.seems_idle() && !self.handing_over && self.pending.is_none() {
+            let ticket = self.ticket();
+            self.idle.asked = Some(ticket);
+            self.actions.push_back(Action::AskEnd { ticket });
+        }
+    }
+
+    /// Takes where the log ends.
+    pub(super) fn end_found(&mut self, ticket: Ticket, offset: Option<Offset>) {
+        if self.idle.asked.take_if(|asked| *asked == ticket).is_some() {
+            self.idle.confirmed = offset == Some(self.live.position);
+            self.idle.again_at_ms = self.now.mono_ms + COMMIT_AGAIN_MS;
+        }
     }
 
     fn is_finishing(&self) -> bool {
@@ -154,7 +195,9 @@ impl Lane {
         if !self.breaks(Mutation::CheckByOlderListing) {
             self.publication.abandon_check();
         }
-        let through = self.through_at_cut();
+        let (through, flushes) = (self.through_at_cut(), self.flush_is_due());
+        // What is idle now must be found idle anew before it closes more.
+        self.idle = Idle { again_at_ms: self.idle.again_at_ms, ..Idle::default() };
         let number = self.base.entry.number.next();
         let id =
             if self.breaks(Mutation::IdOfTheWriter) { EntryId(u64::from(self.writer())) } else { EntryId(self.draw()) };
@@ -176,7 +219,7 @@ impl Lane {
             state.waiting.entry(scope).or_default().push(entry);
         }
         state.closes.retain(|close| !self.publication.is_finished(close));
-        self.close(&mut state);
+        self.close(&mut state, flushes);
         self.live.closed_through = through;
         self.unsaid_since_ms = None;
         self.flush = false;
@@ -194,9 +237,9 @@ impl Lane {
 
     /// Moves what is complete from the waiting rows to the closes. A cut that moves closed-through or flushes closes all late rows
     /// and dead letters too; one that moves it without rows lists a close without rows, so that its marker step is done.
-    fn close(&self, state: &mut LaneState) {
+    fn close(&self, state: &mut LaneState, flushes: bool) {
         let Some(through) = state.closed_through else {
-            if self.flush_is_due() {
+            if flushes {
                 self.close_all(state, |scope| !matches!(scope, Scope::OnTime(_)));
             }
             return;
@@ -209,7 +252,7 @@ impl Lane {
             let close = self.decide_close(state, Scope::OnTime(last), Vec::new());
             state.closes.push(close);
         }
-        if moved || self.flush_is_due() {
+        if moved || flushes {
             self.close_all(state, |scope| !matches!(scope, Scope::OnTime(_)));
         }
     }
@@ -298,7 +341,7 @@ impl Lane {
                     .map(|(scope, _)| *scope)
                     .collect();
                 self.pending = None;
-                self.unsaid_since_ms = Some(0);
+                self.flush = true;
             }
             LoadOutcome::Absent if absent_is_conflict => self.conflict(),
             LoadOutcome::Absent | LoadOutcome::NoAnswer => {
@@ -319,7 +362,8 @@ impl Lane {
         let Some(pending) = self.pending.take() else { return };
         self.base = pending.state;
         self.existing.insert(self.base.entry.number, None);
-        self.publication.newest_changed(&self.base);
+        let keeps_listing = self.breaks(Mutation::CheckByOlderListing);
+        self.publication.newest_changed(&self.base, keeps_listing);
         self.mirror();
     }
 

@@ -16,6 +16,8 @@ use super::Lane;
 
 /// How long to wait before a listing, a publication or a marker step that failed is tried again, in milliseconds.
 const TRY_AGAIN_MS: u64 = 1_000;
+/// The entry that begins a chain. It has no rows.
+const FIRST: EntryNumber = EntryNumber(1);
 /// How often a publication may find an entry gone, although a check shows nobody ahead, before the lane stops.
 const MOST_STALE: u32 = 5;
 
@@ -76,8 +78,10 @@ impl Publication {
     }
 
     /// There is a new newest entry, which nothing has confirmed yet.
-    pub(super) fn newest_changed(&mut self, state: &LaneState) {
-        self.check = Check::Unknown;
+    pub(super) fn newest_changed(&mut self, state: &LaneState, keeps_listing: bool) {
+        if !(keeps_listing && self.is_checking()) {
+            self.check = Check::Unknown;
+        }
         self.retain_listed(state);
     }
 
@@ -135,7 +139,8 @@ impl Lane {
             Check::Wait { until_ms } => until_ms <= self.now.mono_ms,
             Check::Listing(_) | Check::Confirmed => false,
         };
-        let has_lower = self.existing.len() > 1 || self.existing.is_empty();
+        let has_lower = self.existing.is_empty()
+            || self.existing.keys().any(|number| (FIRST.next()..self.base.entry.number).contains(number));
         let wanted = has_lower || !self.base.closes.is_empty();
         if may_list && wanted && (self.pending.is_none() || self.breaks(Mutation::CheckByOlderListing)) {
             self.begin_check();
@@ -152,7 +157,9 @@ impl Lane {
             return true;
         };
         let newest = self.base.entry.number;
-        if numbers.iter().any(|number| *number > newest) && !self.breaks(Mutation::CheckByOlderListing) {
+        let own = self.pending.as_ref().map(|pending| pending.state.entry.number);
+        let own = own.filter(|_| self.breaks(Mutation::CheckByOlderListing));
+        if numbers.iter().any(|number| *number > newest && Some(*number) != own) {
             self.conflict();
             return true;
         }
@@ -199,7 +206,10 @@ impl Lane {
             }
             PublishOutcome::Failed(_) => self.publication.try_again_at_ms = self.now.mono_ms + TRY_AGAIN_MS,
             PublishOutcome::Stale => {
-                self.publication.stale += 1;
+                // Counted once for each check: several jobs may find the same.
+                if self.publication.check == Check::Confirmed {
+                    self.publication.stale += 1;
+                }
                 self.publication.try_again_at_ms = self.now.mono_ms + TRY_AGAIN_MS;
                 if !self.publication.is_checking() {
                     self.publication.check = Check::Unknown;
@@ -276,11 +286,14 @@ impl Lane {
     }
 
     /// Collects lower entries that the newest does not need, a grace time after that was first seen.
+    ///
+    /// Entry 1 is never collected: whoever saw the log empty, and was frozen since, cannot begin a second chain in the hole.
     fn collect(&mut self) {
         let needed = self.needed();
         let (now_ms, grace_ms, newest) = (self.now.mono_ms, self.config.collect_grace_ms, self.base.entry.number);
         let mut numbers = Vec::new();
-        for (number, unneeded_since) in self.existing.range_mut(..newest) {
+        let from = if self.breaks(Mutation::CollectTheFirst) { FIRST } else { FIRST.next() };
+        for (number, unneeded_since) in self.existing.range_mut(from..newest.max(from)) {
             if needed.contains(number) {
                 *unneeded_since = None;
             } else if *unneeded_since.get_or_insert(now_ms) + grace_ms <= now_ms {

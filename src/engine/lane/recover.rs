@@ -37,6 +37,7 @@ enum Step {
     LookForReceipts,
     /// There are receipts, and there was no log: somebody may have begun one in between.
     ListOnceMore,
+    AskCommitted,
     ResolveStart,
     Start {
         offset: Offset,
@@ -74,7 +75,7 @@ impl Lane {
         self.at_end = false;
         let from = match &self.committed {
             Committed::Ours { metadata, .. } => Some(EntryNumber(metadata.entry.0.saturating_sub(1))),
-            Committed::Nothing | Committed::Foreign { .. } | Committed::Unreadable { .. } => None,
+            Committed::Unknown | Committed::Nothing | Committed::Foreign { .. } | Committed::Unreadable { .. } => None,
         };
         if let (true, Committed::Ours { metadata, .. }) = (self.breaks(Mutation::ProbeNumbers), &self.committed) {
             let number = metadata.entry;
@@ -91,6 +92,7 @@ impl Lane {
             Step::ListOnceMore => Action::List { ticket, from: None },
             Step::Load { number } => Action::Load { ticket, number },
             Step::LookForReceipts => Action::LookForReceipts { ticket },
+            Step::AskCommitted => Action::AskCommitted { ticket },
             Step::ResolveStart => Action::ResolveStart { ticket },
             Step::Start { offset } => Action::Start { ticket, offset },
         });
@@ -100,6 +102,7 @@ impl Lane {
     pub(super) fn resume(&mut self) {
         if self.interrupted && self.pending.is_none() && !self.has_unsaid_records() {
             self.interrupted = false;
+            self.at_end = false;
             self.ask(Step::Start { offset: self.live.position });
         }
     }
@@ -157,6 +160,21 @@ impl Lane {
                 Some(false) => self.start_without_log(),
                 None => recovery.again_at_ms = Some(again_at_ms),
             },
+            (Step::AskCommitted, Input::CommittedFound { ticket, committed }) if ticket == recovery.ticket => {
+                match committed {
+                    Committed::Unknown => recovery.again_at_ms = Some(again_at_ms),
+                    Committed::Nothing
+                    | Committed::Ours { .. }
+                    | Committed::Foreign { .. }
+                    | Committed::Unreadable { .. } => {
+                        self.committed = committed;
+                        self.start_without_log();
+                    }
+                }
+            }
+            (Step::Start { .. }, Input::Recreated { ticket, id }) if ticket == recovery.ticket => {
+                self.stop(StopReason::Recreated { id });
+            }
             (Step::ResolveStart, Input::Resolved { ticket, offset }) if ticket == recovery.ticket => {
                 self.start_chain(offset);
             }
@@ -211,7 +229,7 @@ impl Lane {
             self.live.closed_through = None;
         }
         match self.committed.clone() {
-            Committed::Nothing => self.mirror(),
+            Committed::Unknown | Committed::Nothing => self.mirror(),
             Committed::Ours { offset, metadata } => {
                 if let Some(reason) = self.contradiction(&metadata) {
                     return self.stop(reason);
@@ -255,11 +273,13 @@ impl Lane {
         }
         let open = self.base.waiting.keys().filter_map(|scope| scope.epoch().map(|epoch| epoch.end)).max();
         self.live.closed_through = self.live.closed_through.max(open);
-        self.unsaid_since_ms = Some(0);
+        self.flush = true;
     }
 
     fn start_without_log(&mut self) {
         match self.committed.clone() {
+            // Without a log the commit decides where to begin: it must be known.
+            Committed::Unknown => self.ask(Step::AskCommitted),
             Committed::Nothing => self.ask(Step::ResolveStart),
             Committed::Foreign { offset } => match self.config.on_foreign_offset {
                 ForeignOffsetPolicy::Stop => {

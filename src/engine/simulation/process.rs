@@ -104,7 +104,7 @@ impl Process {
             partition: crate::engine::state::PartitionId(0),
         };
         let committed = match &store.committed {
-            Some((offset, metadata)) => Committed::read(*offset, metadata),
+            Some((offset, metadata)) => Committed::read(*offset, metadata.as_bytes()),
             None => Committed::Nothing,
         };
         self.stopped = None;
@@ -148,6 +148,13 @@ impl Process {
                     self.send(network, ticket, Op::Get { key: format!("log/{:020}", number.0) });
                 }
                 Action::LookForReceipts { ticket } => self.send(network, ticket, Op::ReceiptsExist),
+                Action::AskCommitted { ticket } => {
+                    self.tell(now, Input::CommittedFound { ticket, committed: Committed::Nothing });
+                }
+                Action::AskEnd { ticket } => {
+                    let offset = Some(log_range.1);
+                    self.tell(now, Input::EndFound { ticket, offset });
+                }
                 Action::ResolveStart { ticket } => self.tell(now, Input::Resolved { ticket, offset: log_range.0 }),
                 Action::Start { ticket, offset } if offset < log_range.0 || offset > log_range.1 => {
                     let (low, high) = log_range;

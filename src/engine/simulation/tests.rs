@@ -99,6 +99,7 @@ finds! {
     finds_a_collection_without_a_check: CollectUnchecked,
     finds_a_collection_of_what_closes_need: CollectWithoutCloses,
     finds_a_collection_of_what_late_rows_need: CollectWithoutLate,
+    finds_a_collection_of_the_first_entry: CollectTheFirst,
     finds_a_publication_without_a_check: PublishUnchecked,
     finds_a_check_by_an_older_listing: CheckByOlderListing,
     finds_a_recovery_that_probes_numbers: ProbeNumbers,
