@@ -16,5 +16,5 @@ mod tally;
 pub mod topic;
 mod worker;
 
-pub use instance::{Instance, run};
+pub use instance::{Instance, Progress, run};
 pub use tally::Summary;

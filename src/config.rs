@@ -78,9 +78,10 @@ pub enum Command {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Logging")]
 pub struct LogConfig {
-    /// What to log: a level (`error`, `warn`, `info`, `debug`, `trace`), or filters for each module.
-    #[arg(long, env = "LOG", value_name = "FILTER", default_value = "info", global = true)]
-    pub log: String,
+    /// What to log: a level (`error`, `warn`, `info`, `debug`, `trace`), or filters for each module
+    /// [default: `info`; `error` for `demo`, which shows its progress instead].
+    #[arg(long, env = "LOG", value_name = "FILTER", global = true)]
+    pub log: Option<String>,
     /// How to write log lines to standard error.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, global = true)]
     pub log_format: LogFormat,
@@ -300,10 +301,10 @@ pub struct OperationConfig {
 /// The flags of `demo`.
 #[derive(Debug, Clone, Args)]
 pub struct DemoConfig {
-    /// Folder that gets the files; it must be empty or absent.
+    /// Folder that gets the files: absent, empty, or a demo's before, which is replaced.
     #[arg(long, value_name = "PATH", default_value = "demo-output", value_hint = ValueHint::DirPath)]
     pub output: PathBuf,
-    /// Events to produce.
+    /// Events to produce. Many more than the default take longer than a minute.
     #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1_000..=2_000_000))]
     pub events: u64,
 }

@@ -19,7 +19,8 @@ use tracing_subscriber::EnvFilter;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let outcome = start_logs(&cli.log)
+    let level = if matches!(cli.command, Command::Demo(_)) { "error" } else { "info" };
+    let outcome = start_logs(&cli.log, level)
         .and_then(|()| runtime.map_err(|error| Error::Failed(format!("cannot start the runtime: {error}"))))
         .and_then(|runtime| {
             let outcome = runtime.block_on(run(cli.command));
@@ -82,8 +83,9 @@ fn say(text: &str) -> Result<(), Error> {
     }
 }
 
-fn start_logs(config: &LogConfig) -> Result<(), Error> {
-    let filter = EnvFilter::try_new(&config.log).map_err(|error| Error::Mistake(format!("--log: {error}")))?;
+fn start_logs(config: &LogConfig, level: &str) -> Result<(), Error> {
+    let filter = EnvFilter::try_new(config.log.as_deref().unwrap_or(level))
+        .map_err(|error| Error::Mistake(format!("--log: {error}")))?;
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match config.log_format {
         LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),

@@ -48,7 +48,23 @@ pub struct Instance {
     reader: Arc<Reader>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
+    progress: Progress,
     stop: watch::Receiver<bool>,
+}
+
+/// How far an instance has come: a handle that others may keep and look at.
+#[derive(Debug, Clone, Default)]
+pub struct Progress {
+    board: Arc<Board>,
+    tally: Arc<Tally>,
+}
+
+impl Progress {
+    /// Returns how many partitions the instance holds now.
+    #[must_use]
+    pub fn partitions(&self) -> usize {
+        self.board.lanes().len()
+    }
 }
 
 impl std::fmt::Debug for Instance {
@@ -117,7 +133,13 @@ impl Instance {
             metrics.declare_topic(&topic.info.name, Reason::ALL.map(Reason::as_str));
             topics.push(Arc::new(topic));
         }
-        Ok(Self { config, store, topics, client, reader, metrics, health, stop })
+        Ok(Self { config, store, topics, client, reader, metrics, health, progress: Progress::default(), stop })
+    }
+
+    /// Returns a handle to look at how far the instance has come.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
     }
 
     /// Joins the group and works until the end.
@@ -129,7 +151,7 @@ impl Instance {
         let limit = usize::try_from(self.config.operation.memory_limit.as_u64()).unwrap_or(usize::MAX);
         let budget = Budget::new(limit);
         self.metrics.set_memory_limit(self.config.operation.memory_limit.as_u64());
-        let (board, tally) = (Arc::new(Board::default()), Arc::new(Tally::default()));
+        let Progress { board, tally } = self.progress();
         let Started { group, consumer, ask, threads } = self.start(&budget, &board, &tally)?;
         let outcome = self.watch(&group, &consumer, &board, &budget, &threads).await;
         // After a failure nothing more is appended: what is in memory may not be what it should be.

@@ -249,8 +249,8 @@ impl Io {
         self.shared.runtime.spawn_blocking(move || {
             let Some((low, high)) = io.log_range() else { return };
             let known = &io.topic.info.id;
-            if let Some(id) =
-                cluster::topic_id(&io.shared.reader, &io.partition.topic).filter(|id| id != known && known != "-")
+            if known != "-"
+                && let Some(id) = cluster::topic_id(&io.shared.reader, &io.partition.topic).filter(|id| id != known)
             {
                 return io.answer(Input::Recreated { ticket, id });
             }
@@ -258,12 +258,17 @@ impl Io {
                 return io.answer(Input::OutOfRange { ticket, low, high });
             }
             if anew {
-                let (done, wait) = channel();
-                let _ = io.shared.member.send(Request::Restart(io.partition.clone(), offset, done));
-                let _ = wait.recv(); // Err means the member is gone, and the lane with it.
+                io.restart(offset);
             }
             io.worker.send(ToWorker::Seek { partition: io.partition.clone(), ticket, offset });
         });
+    }
+
+    /// Has the partition fetched anew from `offset`.
+    fn restart(&self, offset: Offset) {
+        let (done, wait) = channel();
+        let _ = self.shared.member.send(Request::Restart(self.partition.clone(), offset, done));
+        let _ = wait.recv(); // Err means the member is gone, and the lane with it.
     }
 
     /// Seeks. Blocks for the moment that librdkafka needs to take note; no broker is asked. If it cannot yet, the worker is asked again.
@@ -272,11 +277,12 @@ impl Io {
         if let Err(error) = &sought
             && self.is_wanted()
         {
-            // The assignment may not have reached librdkafka's fetcher yet.
+            // The assignment has not reached librdkafka's fetcher yet; or it was given up, since the log does not hold the committed offset.
             tracing::debug!(partition = ?self.partition, %error, "seeking again");
             let io = self.clone();
-            self.shared.runtime.spawn(async move {
-                tokio::time::sleep(SEEK_AGAIN).await;
+            self.shared.runtime.spawn_blocking(move || {
+                std::thread::sleep(SEEK_AGAIN);
+                io.restart(offset);
                 io.worker.send(ToWorker::Seek { partition: io.partition.clone(), ticket, offset });
             });
         }

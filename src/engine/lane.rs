@@ -362,9 +362,10 @@ impl Lane {
         self.live.closed_through.max(passed)
     }
 
-    /// The position may be moved by what is no record: aborted and control records, compaction.
+    /// The position may be moved by what is no record: aborted and control records, compaction. Not when records are no longer welcome:
+    /// some may have been turned away before the end was seen (L-1).
     fn reached_end(&mut self, offset: Offset) {
-        if !matches!(self.phase, Phase::Running) {
+        if self.reads_from().is_none() {
             return;
         }
         self.at_end = true;

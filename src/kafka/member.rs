@@ -121,8 +121,9 @@ impl Bridge {
                 // Its records stay in the main queue, where nobody takes them: nothing is lost, and the lane shows no progress.
                 tracing::error!(topic = %partition.topic, partition = %partition.partition, ?taken, "no queue takes this partition");
             }
-            // Fetches nothing old: the lane seeks to its position when it has recovered.
-            assignment.add_partition_offset(&partition.topic, partition.partition.0, KafkaOffset::End)?;
+            // The lane seeks to its position when it has recovered.
+            let begin = fetch_from(committed.get(partition));
+            assignment.add_partition_offset(&partition.topic, partition.partition.0, begin)?;
         }
         match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(&assignment)?,
@@ -164,6 +165,19 @@ impl Bridge {
             RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
             RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.unassign(),
         }
+    }
+}
+
+/// Returns where a partition is fetched from until its lane knows better: never beyond the lane's position.
+///
+/// Not from the end: a seek while librdkafka still asks the broker where that is makes it ask once more, half a second later, and go on there
+/// (`rd_kafka_toppar_handle_Offset`: "outdated offset response"); everything between would be skipped. The beginning is asked for in the same way, yet what it brings
+/// again is no news to the lane.
+const fn fetch_from(committed: Option<&Committed>) -> KafkaOffset {
+    match committed {
+        Some(Committed::Ours { offset, .. }) => KafkaOffset::Offset(offset.0),
+        Some(Committed::Unknown | Committed::Nothing | Committed::Foreign { .. } | Committed::Unreadable { .. })
+        | None => KafkaOffset::Beginning,
     }
 }
 

@@ -582,3 +582,22 @@ fn an_accepted_offset_that_is_forgotten_would_be_accepted_again() {
     let mut bench = Bench::recovering(forgetful, foreign, &newer);
     bench.start(15); // 15 to 29 are read a second time
 }
+
+#[test]
+fn the_end_of_the_log_moves_the_position_over_what_is_no_record() {
+    let mut bench = Bench::fresh(config());
+    bench.tell(Input::AtEnd { offset: Offset(14) });
+    assert_eq!(bench.lane.position(), Offset(14));
+}
+
+#[test]
+fn the_end_of_the_log_does_not_move_the_position_over_records_that_were_turned_away() {
+    for farewell in [Input::HandOver, Input::Finish { keep_open: true }] {
+        let mut bench = Bench::fresh(config());
+        bench.tell(farewell);
+        // The records at 10 to 13 come now, and are not taken; then the log's end.
+        assert_eq!(bench.lane.reads_from(), None);
+        bench.tell(Input::AtEnd { offset: Offset(14) });
+        assert_eq!(bench.lane.position(), Offset(10));
+    }
+}
