@@ -3,7 +3,7 @@
 //! One instance leaves half way, with its lanes full of open epochs. When all events are committed, the others leave, too, and a bounded run closes what is still
 //! open. Then the Parquet files on disk are counted, and compared with what was sent.
 //!
-//! Deliberately absent: any shortcut. The instances are those of `run`; only the broker is not a real one (see [`broker`]).
+//! Deliberately absent: any shortcut. The instances are those of `run`; only the broker is not a real one (see `broker`).
 
 mod broker;
 mod census;

@@ -15,3 +15,42 @@ pub mod partition;
 pub mod record;
 pub mod schema;
 pub mod store;
+
+#[cfg(test)]
+mod architecture {
+    //! Arrows point one way: the engine knows no edge, edges do not know each other, and nothing but `main` knows the whole.
+
+    use std::path::Path;
+
+    /// A module, and the modules of this crate that it may name.
+    const MAY_NAME: [(&str, &[&str]); 6] = [
+        ("engine", &["engine"]),
+        ("parquet", &["engine", "parquet"]),
+        ("kafka", &["engine", "kafka"]),
+        ("store", &["engine", "store"]),
+        ("http", &["http", "metrics"]),
+        ("metrics", &["engine", "metrics"]),
+    ];
+
+    fn sources(of: &Path) -> Vec<std::path::PathBuf> {
+        let Ok(entries) = std::fs::read_dir(of) else { return Vec::new() };
+        let paths = entries.map(|entry| entry.expect("a folder can be read").path());
+        paths.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
+    }
+
+    #[test]
+    fn edges_do_not_know_each_other() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        for (module, may_name) in MAY_NAME {
+            let mut files = sources(&root.join(module));
+            files.push(root.join(format!("{module}.rs")));
+            for file in files {
+                let text = std::fs::read_to_string(&file).expect("a source can be read");
+                for named in text.split("crate::").skip(1) {
+                    let named = named.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
+                    assert!(named.is_empty() || may_name.contains(&named), "{} names `{named}`", file.display());
+                }
+            }
+        }
+    }
+}
