@@ -12,6 +12,7 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "an answer of another kind than asked for is no answer")]
 
+mod faults;
 mod process;
 mod promises;
 mod store;
@@ -235,127 +236,6 @@ impl Simulation {
         }
         for index in sent..self.network.len() {
             self.note(|simulation| format!("process {id} sends {}", brief(&simulation.network[index].op)));
-        }
-    }
-
-    fn fault(&mut self) {
-        self.hold_back();
-        if self.stuck.is_some() && self.chance(950) {
-            // The next owner has time to get ahead.
-            return;
-        }
-        if self.chance(self.weights.crash) {
-            let id = self.rng.random_range(0..2);
-            self.note(|_| format!("process {id} crashes"));
-            self.stats.crashes += 1;
-            self.processes[id].forget();
-            if id == self.owner {
-                let next = self.rng.random_range(0..2);
-                self.assign(next);
-            }
-        }
-        if self.chance(self.weights.rebalance) {
-            self.rebalance();
-        }
-        if self.chance(self.weights.freeze) {
-            let id = self.rng.random_range(0..2);
-            self.processes[id].frozen = !self.processes[id].frozen;
-            let frozen = self.processes[id].frozen;
-            self.note(|_| format!("process {id} is {}", if frozen { "frozen" } else { "awake" }));
-            if frozen && id == self.owner && self.rng.random_bool(0.7) {
-                self.assign(1 - id);
-            }
-        }
-        // A zombie learns of its loss at last.
-        let zombie = 1 - self.owner;
-        let unaware = if self.stuck == Some(zombie) { 3 } else { 30 };
-        if self.chance(unaware) && !self.processes[zombie].frozen && self.processes[zombie].lane.is_some() {
-            self.note(|_| format!("process {zombie} drops the lane that it has lost"));
-            self.processes[zombie].forget();
-        }
-        if self.chance(self.weights.compact) {
-            self.compact();
-        }
-    }
-
-    /// Requests of the owner get stuck, an append among them, and the partition moves on. They are most likely to land where it hurts:
-    /// when the number of that append has been used and collected by the next owner.
-    fn hold_back(&mut self) {
-        let appends = |simulation: &Self, id: usize| -> Vec<String> {
-            let of = simulation.network.iter().filter(|request| request.process == id && request.answer.is_none());
-            of.filter_map(|request| match &request.op {
-                Op::Create { key, .. } if key.starts_with("log/") => Some(key.clone()),
-                _ => None,
-            })
-            .collect()
-        };
-        if let Some(id) = self.stuck {
-            let objects = &self.store.objects;
-            let is_hole = |key: &String| {
-                !objects.contains_key(key)
-                    && objects.range(key.clone()..).next().is_some_and(|(key, _)| key.starts_with("log/"))
-            };
-            let hurts = appends(self, id).iter().any(is_hole);
-            if self.chance(if hurts { 200 } else { 3 }) {
-                self.stuck = None;
-                self.note(|_| "the network flows again".to_owned());
-            }
-        } else if self.chance(self.weights.stick) && !appends(self, self.owner).is_empty() {
-            let id = self.owner;
-            self.stuck = Some(id);
-            self.note(|_| format!("requests of process {id} are stuck"));
-            self.assign(1 - id);
-        }
-    }
-
-    /// The partition moves: after a handover, or over the head of an owner that has not noticed.
-    fn rebalance(&mut self) {
-        let (from, to) = (self.owner, 1 - self.owner);
-        if self.rng.random_bool(0.5) && !self.processes[from].frozen {
-            self.note(|_| format!("process {from} hands over"));
-            self.processes[from].tell(self.now, Input::HandOver);
-            self.act(from);
-            for _ in 0..self.rng.random_range(0..20) {
-                if self.processes[from].lane.as_ref().is_none_or(super::lane::Lane::is_handed_over) {
-                    break;
-                }
-                self.tick(100);
-                self.progress_network();
-                self.act(from);
-            }
-            self.processes[from].forget();
-        }
-        self.assign(to);
-    }
-
-    /// A downstream job compacts the published files of a close: allowed a stated time after, so not while somebody publishes it.
-    fn compact(&mut self) {
-        let objects = &self.store.objects;
-        let receipts = objects.iter().filter_map(|(key, object)| match object {
-            Object::Receipt { files } => Some((key.clone(), files.clone())),
-            Object::Entry { .. } | Object::File { .. } | Object::ClosedThrough => None,
-        });
-        let receipts: Vec<(String, Vec<(String, u32)>)> =
-            receipts.filter(|(_, files)| files.iter().any(|(key, _)| objects.contains_key(key))).collect();
-        if receipts.is_empty() {
-            return;
-        }
-        let (receipt, files) = &receipts[self.rng.random_range(0..receipts.len())];
-        let under_way = self.processes.iter().any(|process| process.is_publishing(receipt))
-            || self.network.iter().any(|request| match &request.op {
-                Op::Create { key, .. } => files.iter().any(|(file, _)| file == key),
-                Op::ListEntries { .. } | Op::Get { .. } | Op::ReceiptsExist | Op::Delete { .. } | Op::Commit { .. } => {
-                    false
-                }
-            });
-        if under_way {
-            return;
-        }
-        self.note(|_| format!("a downstream job compacts {receipt}"));
-        for (key, _) in files {
-            if let Some(Object::File { rows, .. }) = self.store.objects.remove(key) {
-                self.store.compacted.extend(rows);
-            }
         }
     }
 
