@@ -6,6 +6,7 @@
 mod board;
 mod budget;
 pub mod clock;
+mod draft;
 mod group;
 mod instance;
 mod io;

@@ -284,6 +284,12 @@ pub struct OperationConfig {
     /// How long a rebalance or a shutdown may wait for what was read to be made durable.
     #[arg(long, env = "HANDOVER_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub handover_timeout: Duration,
+    /// Entries of the lane log that may hold rows of one open epoch before they are merged.
+    #[arg(long, env = "MERGE_ENTRIES", value_name = "ENTRIES", default_value_t = 32, value_parser = clap::value_parser!(u32).range(2..))]
+    pub merge_entries: u32,
+    /// How long an entry that is no longer needed is kept for those who may be reading it.
+    #[arg(long, env = "COLLECT_GRACE", value_name = "DURATION", default_value = "2m", value_parser = duration)]
+    pub collect_grace: Duration,
     /// What to do when a tool has moved the group's committed offset.
     #[arg(long, env = "ON_FOREIGN_OFFSET", value_enum, default_value_t = ForeignOffset::Stop)]
     pub on_foreign_offset: ForeignOffset,

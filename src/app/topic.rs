@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Misfit, RunConfig, StartAt, Unit};
 use crate::engine::event::PutOutcome;
-use crate::engine::lane::LaneConfig;
+use crate::engine::lane::{LaneConfig, MergeConfig};
 use crate::engine::mutation::Mutation;
 use crate::engine::state::{LaneIdentity, Offset, PartitionId, Recipe};
 use crate::error::Error;
@@ -37,8 +37,8 @@ const SAMPLE_BYTES: usize = 32 << 20;
 const SAMPLE_PAUSE: Duration = Duration::from_secs(1);
 /// How long the output may take to answer at the start.
 const STORE_PATIENCE: Duration = Duration::from_secs(10);
-/// How long an entry that is no longer needed is kept: readers of it may be under way.
-const COLLECT_GRACE: Duration = Duration::from_secs(120);
+/// Which part of the memory limit the records may have had whose rows one entry takes over.
+const MERGE_SHARE: u64 = 32;
 
 /// A topic that this instance reads.
 #[derive(Debug)]
@@ -146,7 +146,11 @@ fn lane_config(config: &RunConfig) -> LaneConfig {
         late: config.time.late.into(),
         commit_interval_ms: ms(config.operation.commit_interval),
         idle_timeout_ms: ms(config.time.idle_timeout),
-        collect_grace_ms: ms(COLLECT_GRACE),
+        collect_grace_ms: ms(config.operation.collect_grace),
+        merge: MergeConfig {
+            most_entries: usize::try_from(config.operation.merge_entries).unwrap_or(usize::MAX),
+            most_bytes: config.operation.memory_limit.as_u64() / MERGE_SHARE,
+        },
         recipe: Recipe {
             partition_by: config.output.partition_by.clone(),
             max_buckets: config.output.max_buckets,
