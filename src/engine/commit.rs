@@ -12,7 +12,7 @@ const METADATA_VERSION: u32 = 1;
 /// The committed metadata of ours, as JSON: `{"streams-to-parquet":1,"chain":"7f3a9c1e","entry":42,"waiting":1,"closes":0}`.
 ///
 /// Far below the broker's limit `offset.metadata.max.bytes` (4096).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CommitMetadata {
     /// The version of this format.
     #[serde(rename = "streams-to-parquet")]
@@ -54,7 +54,7 @@ impl CommitMetadata {
 }
 
 /// A commit as it was found in Kafka.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Committed {
     /// Kafka did not say.
     Unknown,

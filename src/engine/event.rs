@@ -5,7 +5,7 @@ use super::state::{Close, EntryNumber, EntryRef, Held, LaneState, Offset, Scope}
 use super::time::EventTime;
 
 /// The time that a lane is told. It never reads a clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Now {
     /// Milliseconds of a clock that never goes back; paces retries and commits.
     pub mono_ms: u64,
@@ -18,7 +18,7 @@ pub struct Now {
 pub struct Ticket(pub u64);
 
 /// What became of a create-only PUT.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PutOutcome {
     /// The object is there now, and these are its bytes.
     Created,
@@ -29,7 +29,7 @@ pub enum PutOutcome {
 }
 
 /// What a load of an entry's footer found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum LoadOutcome {
     /// The entry's state.
     Found(Box<LaneState>),
@@ -42,7 +42,7 @@ pub enum LoadOutcome {
 }
 
 /// What became of a publication.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum PublishOutcome {
     /// The receipt is in the store.
     Published,
@@ -53,7 +53,7 @@ pub enum PublishOutcome {
 }
 
 /// Rows of older entries that an entry holds, too, and is named for from then on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TakeOver {
     /// Which rows.
     pub scope: Scope,
@@ -62,7 +62,7 @@ pub struct TakeOver {
 }
 
 /// A request that a lane wants carried out. Each but [`Action::Forget`], [`Action::Collect`] and [`Action::Stop`] is answered by an [`Input`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Action {
     /// List the numbers of the lane log at or above `from` (all of them without it). Answer: [`Input::Listed`].
     List {
@@ -161,7 +161,7 @@ pub enum Action {
 }
 
 /// A fact that a lane is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Input {
     /// The answer to [`Action::List`]; `None`: the store did not answer.
     Listed {
@@ -278,7 +278,7 @@ pub enum Input {
 }
 
 /// Why a lane cannot go on by itself.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum StopReason {
     /// A tool, or another program, has moved the group's offset.
     #[error(

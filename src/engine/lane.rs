@@ -32,7 +32,7 @@ use super::time::{EpochLength, EventTime};
 pub use self::merge::MergeConfig;
 
 /// What becomes of a late row.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum LatePolicy {
     /// It is published with the lane's next close, in a file of its own.
     #[default]
@@ -44,7 +44,7 @@ pub enum LatePolicy {
 }
 
 /// What to do when a tool has moved the group's offset.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum ForeignOffsetPolicy {
     /// Stop the partition.
     #[default]
@@ -56,7 +56,7 @@ pub enum ForeignOffsetPolicy {
 }
 
 /// What to do when Kafka's log does not hold the next offset.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum DataLossPolicy {
     /// Stop the partition.
     #[default]
@@ -66,7 +66,7 @@ pub enum DataLossPolicy {
 }
 
 /// The settings of a lane. Every instance of a group has the same.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub struct LaneConfig {
     /// The length of an epoch.
     pub epoch: EpochLength,
@@ -93,7 +93,7 @@ pub struct LaneConfig {
 }
 
 /// Where a record belongs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Placement {
     /// Into the rows of this scope.
     Row(Scope),
@@ -103,7 +103,7 @@ pub enum Placement {
     Dropped,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Hash)]
 enum Phase {
     Recovering(recover::Recovery),
     Running,
@@ -111,7 +111,7 @@ enum Phase {
 }
 
 /// What the lane knows beyond its newest entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Live {
     position: Offset,
     max_event_time: Option<EventTime>,
@@ -129,11 +129,11 @@ struct Fresh {
 }
 
 /// The owner of one assigned Kafka partition.
-#[derive(Debug)]
+#[derive(Debug, Clone, Hash)]
 pub struct Lane {
     config: LaneConfig,
     identity: LaneIdentity,
-    ids: Pcg64Mcg,
+    ids: Draws,
     next_ticket: u64,
     actions: VecDeque<Action>,
     now: Now,
@@ -162,8 +162,24 @@ pub struct Lane {
     existing: BTreeMap<EntryNumber, Option<u64>>,
 }
 
+/// A stream of random numbers as plain data: two lanes whose fields are equal go on alike.
+#[derive(Debug, Clone, Hash)]
+struct Draws {
+    seed: u128,
+    drawn: u64,
+}
+
+impl Draws {
+    fn draw(&mut self) -> u64 {
+        self.drawn += 1;
+        let mut stream = Pcg64Mcg::new(self.seed);
+        stream.advance(u128::from(self.drawn));
+        stream.next_u64()
+    }
+}
+
 /// A bounded run's end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Finish {
     keep_open: bool,
 }
@@ -176,7 +192,7 @@ impl Lane {
     pub fn assigned(config: LaneConfig, identity: LaneIdentity, committed: Committed, seed: u128, now: Now) -> Self {
         let base = recover::before_the_first_entry(&identity);
         let mut lane = Self {
-            ids: Pcg64Mcg::new(seed),
+            ids: Draws { seed, drawn: 0 },
             // Tickets of two lanes of one partition do not meet, either.
             next_ticket: u64::try_from(seed >> 65).unwrap_or(0),
             actions: VecDeque::new(),
@@ -409,7 +425,7 @@ impl Lane {
     }
 
     fn draw(&mut self) -> u64 {
-        self.ids.next_u64()
+        self.ids.draw()
     }
 
     fn stop(&mut self, reason: StopReason) {

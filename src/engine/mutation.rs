@@ -3,7 +3,7 @@
 //! Outside of tests no code path looks at these: [`Mutation::None`] is the only value that a program ever has.
 
 /// A rule to break.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Mutation {
     /// Keep every rule.
     #[default]

@@ -7,7 +7,7 @@
 use super::event::{PublishOutcome, PutOutcome};
 
 /// The next thing to do for a publication.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PublishStep {
     /// Say whether the receipt is in the store.
     LookForReceipt,
@@ -18,7 +18,7 @@ pub enum PublishStep {
 }
 
 /// What became of a step.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum StepOutcome {
     /// [`PublishStep::LookForReceipt`]: whether it is there.
     Receipt(bool),
@@ -33,7 +33,7 @@ pub enum StepOutcome {
 }
 
 /// One publication of one close.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PublishJob {
     step: PublishStep,
 }

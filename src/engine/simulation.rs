@@ -12,6 +12,7 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "an answer of another kind than asked for is no answer")]
 
+mod exploration;
 mod faults;
 mod process;
 mod promises;

@@ -79,7 +79,7 @@ pub struct Civil {
 }
 
 /// The length of an epoch: a positive number of microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EpochLength(i64);
 

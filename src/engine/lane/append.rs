@@ -18,7 +18,7 @@ const COMMIT_AGAIN_MS: u64 = 5_000;
 const MOST_GONE: u32 = 5;
 
 /// The append under way.
-#[derive(Debug)]
+#[derive(Debug, Clone, Hash)]
 pub(super) struct Pending {
     pub(super) state: LaneState,
     ticket: Ticket,
@@ -26,7 +26,7 @@ pub(super) struct Pending {
     attempts: u32,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum PendingStep {
     /// The PUT is on its way.
     Sent,
@@ -37,7 +37,7 @@ enum PendingStep {
 }
 
 /// Whether an idle partition is known to be idle: an end that was seen long ago is no proof that nothing was written since.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Hash)]
 pub(super) struct Idle {
     asked: Option<Ticket>,
     again_at_ms: u64,
@@ -45,7 +45,7 @@ pub(super) struct Idle {
 }
 
 /// How far Kafka's commits mirror the lane log.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Hash)]
 pub(super) struct CommitProgress {
     sent: Option<(Ticket, EntryNumber)>,
     acknowledged: Option<EntryNumber>,

@@ -28,7 +28,7 @@ fn key(close: &Close) -> CloseKey {
 }
 
 /// Whether the newest entry is known to be the newest.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 enum Check {
     /// Not yet; a listing may begin at this time.
     #[default]
@@ -41,7 +41,7 @@ enum Check {
 }
 
 /// What is under way, and what is done but not yet said in an entry.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Hash)]
 pub(super) struct Publication {
     check: Check,
     jobs: BTreeMap<Ticket, CloseKey>,

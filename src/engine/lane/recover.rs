@@ -18,7 +18,7 @@ use super::{DataLossPolicy, ForeignOffsetPolicy, Lane, Live, Phase};
 const ASK_AGAIN_MS: u64 = 500;
 
 /// Where a recovery stands.
-#[derive(Debug)]
+#[derive(Debug, Clone, Hash)]
 pub(super) struct Recovery {
     step: Step,
     ticket: Ticket,
@@ -26,7 +26,7 @@ pub(super) struct Recovery {
     again_at_ms: Option<u64>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Step {
     List {
         from: Option<EntryNumber>,

@@ -16,7 +16,7 @@ const BUCKETS: i64 = 2;
 const RECORD_BYTES: usize = 10;
 
 /// Who waits for an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Caller {
     Lane { ticket: Ticket },
     Draft { ticket: Ticket },
@@ -26,7 +26,7 @@ pub(super) enum Caller {
 }
 
 /// A request on its way: sent by one life of one process.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub(super) struct Request {
     pub(super) process: usize,
     pub(super) life: u64,
@@ -45,7 +45,7 @@ impl Request {
 }
 
 /// An entry before it is bytes: rows of older ones are still to be read.
-#[derive(Debug)]
+#[derive(Debug, Clone, Hash)]
 struct Draft {
     ticket: Ticket,
     state: LaneState,
@@ -53,7 +53,7 @@ struct Draft {
     rows: Vec<Row>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Hash)]
 struct Job {
     ticket: Ticket,
     close: Close,
@@ -67,7 +67,7 @@ struct Job {
     written: Vec<(String, u32)>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Hash)]
 pub(super) struct Process {
     pub(super) id: usize,
     pub(super) life: u64,
@@ -133,6 +133,11 @@ impl Process {
         };
         self.stopped = None;
         self.lane = Some(Lane::assigned(config, identity, committed, seed, now));
+    }
+
+    /// Whether an append would make records durable, and may begin.
+    pub(super) fn has_rows_to_append(&self) -> bool {
+        !self.buffer.is_empty() && self.lane.as_ref().is_some_and(Lane::can_append)
     }
 
     /// Whether a job is past its look at the receipt of this close, here or frozen.

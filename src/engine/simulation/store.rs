@@ -7,14 +7,14 @@ use crate::engine::state::{EntryNumber, EntryRef, LaneState, Offset, Scope};
 use crate::engine::time::EventTime;
 
 /// A row of the simulation: which record it is, and where the lane put it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Row {
     pub(super) scope: Scope,
     pub(super) offset: Offset,
 }
 
 /// What the store holds under a key.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub(super) enum Object {
     /// The state in its real JSON form, and the rows that came since the entry before.
     Entry {
@@ -35,7 +35,7 @@ pub(super) enum Object {
 }
 
 /// One request to the store, or to Kafka.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub(super) enum Op {
     ListEntries { from: Option<EntryNumber> },
     Get { key: String },
@@ -46,7 +46,7 @@ pub(super) enum Op {
 }
 
 /// What the store, or Kafka, answers.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub(super) enum Answer {
     Entries(Vec<EntryNumber>),
     Got(Option<Object>),
@@ -61,7 +61,7 @@ pub(super) enum Answer {
 /// Published rows that a downstream job has compacted: their files are gone, their rows are not.
 pub(super) type Compacted = Vec<Row>;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Hash)]
 pub(super) struct Store {
     pub(super) objects: BTreeMap<String, Object>,
     pub(super) compacted: Compacted,

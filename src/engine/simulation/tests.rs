@@ -11,7 +11,7 @@ const SEEDS: u64 = 10_000;
 const SEEDS_TO_FIND: u64 = 40_000;
 
 #[allow(clippy::disallowed_methods, reason = "the one way to hand a number to a test")]
-fn from_environment(name: &str) -> Option<u64> {
+pub(super) fn from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|number| number.parse().ok())
 }
 
