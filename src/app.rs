@@ -6,7 +6,9 @@
 mod board;
 mod budget;
 pub mod clock;
+mod fail_point;
 mod group;
+mod guard;
 mod instance;
 mod io;
 mod marking;
@@ -14,6 +16,7 @@ mod publisher;
 mod runner;
 mod tally;
 pub mod topic;
+mod watchdog;
 mod worker;
 
 pub use instance::{Instance, Progress, run};

@@ -284,6 +284,10 @@ pub struct OperationConfig {
     /// How long a rebalance or a shutdown may wait for what was read to be made durable.
     #[arg(long, env = "HANDOVER_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub handover_timeout: Duration,
+    /// How long a partition that has something to read or to append may make no progress before this process leaves the group and ends, with
+    /// the reason; `0s` waits for ever. A Kafka that does not answer is waited for all the same.
+    #[arg(long, env = "STALL_TIMEOUT", value_name = "DURATION", default_value = "10m", value_parser = duration)]
+    pub stall_timeout: Duration,
     /// What to do when a tool has moved the group's committed offset.
     #[arg(long, env = "ON_FOREIGN_OFFSET", value_enum, default_value_t = ForeignOffset::Stop)]
     pub on_foreign_offset: ForeignOffset,

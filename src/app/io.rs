@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use super::board::Board;
 use super::budget::{Budget, Holding};
 use super::clock;
+use super::fail_point::fail_point;
 use super::marking;
 use super::publisher::Publisher;
 use super::runner::Kept;
@@ -120,6 +121,7 @@ impl Io {
     }
 
     pub(super) fn commit(&self, request: CommitRequest) {
+        fail_point!("commit.before");
         if self.shared.member.send(Request::Commit(request)).is_err() {
             tracing::debug!("the member is gone; the next owner commits");
         }
@@ -132,6 +134,7 @@ impl Io {
             if let Err(error) = &listed {
                 io.warn("the lane log cannot be listed", error);
             }
+            fail_point!("list.after");
             io.answer(Input::Listed { ticket, numbers: listed.ok() });
         });
     }
@@ -151,6 +154,7 @@ impl Io {
                     LoadOutcome::NoAnswer
                 }
             };
+            fail_point!("load.after");
             io.answer(Input::Loaded { ticket, outcome });
         });
     }
@@ -257,6 +261,7 @@ impl Io {
             if offset < low || offset > high {
                 return io.answer(Input::OutOfRange { ticket, low, high });
             }
+            fail_point!("start.before");
             if anew {
                 io.restart(offset);
             }
@@ -346,7 +351,9 @@ impl Io {
 
     async fn put_entry(&self, ticket: Ticket, number: EntryNumber, bytes: Bytes, kept: &Kept, metrics: &LaneMetrics) {
         let key = self.layout().entry(self.partition.partition, number);
+        fail_point!("append.before");
         let outcome = self.shared.store.create(&key, bytes).await;
+        fail_point!("append.after");
         match outcome {
             PutOutcome::Created => *kept.lock().unwrap_or_else(PoisonError::into_inner) = None,
             PutOutcome::NoAnswer => metrics.append_no_answer.inc(),
@@ -416,9 +423,17 @@ impl Io {
     pub(super) fn collect(&self, numbers: Vec<EntryNumber>) {
         let io = self.clone();
         self.shared.runtime.spawn(async move {
-            let keys = numbers.iter().map(|number| io.layout().entry(io.partition.partition, *number)).collect();
-            if let Err(error) = io.shared.store.delete(keys).await {
-                tracing::warn!(error = %chain(&error), "entries that are no longer needed are left; a later listing finds them");
+            for (place, number) in numbers.iter().enumerate() {
+                if place == 0 {
+                    fail_point!("collect.before");
+                } else {
+                    fail_point!("collect.between");
+                }
+                let key = io.layout().entry(io.partition.partition, *number);
+                if let Err(error) = io.shared.store.delete(vec![key]).await {
+                    tracing::warn!(error = %chain(&error), "entries that are no longer needed are left; a later listing finds them");
+                    return;
+                }
             }
         });
     }

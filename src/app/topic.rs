@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Misfit, RunConfig, StartAt, Unit};
 use crate::engine::event::PutOutcome;
 use crate::engine::lane::LaneConfig;
+#[cfg(not(feature = "fail-points"))]
 use crate::engine::mutation::Mutation;
 use crate::engine::state::{LaneIdentity, Offset, PartitionId, Recipe};
 use crate::error::Error;
@@ -139,6 +140,11 @@ pub async fn prepare(
 }
 
 fn lane_config(config: &RunConfig) -> LaneConfig {
+    #[cfg(not(feature = "fail-points"))]
+    let (grace, mutation) = (COLLECT_GRACE, Mutation::None);
+    #[cfg(feature = "fail-points")]
+    let (grace, mutation) =
+        (super::fail_point::collect_grace().unwrap_or(COLLECT_GRACE), super::fail_point::broken_rule());
     let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     LaneConfig {
         epoch: config.time.epoch,
@@ -146,7 +152,7 @@ fn lane_config(config: &RunConfig) -> LaneConfig {
         late: config.time.late.into(),
         commit_interval_ms: ms(config.operation.commit_interval),
         idle_timeout_ms: ms(config.time.idle_timeout),
-        collect_grace_ms: ms(COLLECT_GRACE),
+        collect_grace_ms: ms(grace),
         recipe: Recipe {
             partition_by: config.output.partition_by.clone(),
             max_buckets: config.output.max_buckets,
@@ -156,7 +162,7 @@ fn lane_config(config: &RunConfig) -> LaneConfig {
         },
         on_foreign_offset: config.operation.on_foreign_offset.into(),
         on_data_loss: config.operation.on_data_loss.into(),
-        mutation: Mutation::None,
+        mutation,
     }
 }
 
