@@ -6,6 +6,7 @@
 mod board;
 mod budget;
 pub mod clock;
+mod draft;
 mod fail_point;
 mod group;
 mod guard;

@@ -288,6 +288,12 @@ pub struct OperationConfig {
     /// the reason; `0s` waits for ever. A Kafka that does not answer is waited for all the same.
     #[arg(long, env = "STALL_TIMEOUT", value_name = "DURATION", default_value = "10m", value_parser = duration)]
     pub stall_timeout: Duration,
+    /// Entries of the lane log that may hold rows of one open epoch before they are merged.
+    #[arg(long, env = "MERGE_ENTRIES", value_name = "ENTRIES", default_value_t = 32, value_parser = clap::value_parser!(u32).range(2..))]
+    pub merge_entries: u32,
+    /// How long an entry that is no longer needed is kept for those who may be reading it.
+    #[arg(long, env = "COLLECT_GRACE", value_name = "DURATION", default_value = "2m", value_parser = duration)]
+    pub collect_grace: Duration,
     /// What to do when a tool has moved the group's committed offset.
     #[arg(long, env = "ON_FOREIGN_OFFSET", value_enum, default_value_t = ForeignOffset::Stop)]
     pub on_foreign_offset: ForeignOffset,

@@ -33,6 +33,6 @@ pub use codec::{CodecError, parse_codec};
 pub use entry::{Content, DeadRows, EntryOptions, EntryRows, RowTag, write_entry};
 pub use error::EntryError;
 pub use index::{Segment, Values};
-pub use merge::take_over;
+pub use merge::{OlderRows, take_over};
 pub use reader::{EntryReader, RowStream, read_state};
 pub use source::ReadAt;

@@ -61,6 +61,11 @@ pub(super) struct Holding {
 }
 
 impl Holding {
+    /// Holds `bytes` more.
+    pub(super) fn grow(&mut self, bytes: usize) {
+        self.resize(self.bytes.saturating_add(bytes));
+    }
+
     /// Changes how much is held.
     pub(super) fn resize(&mut self, bytes: usize) {
         if bytes >= self.bytes {

@@ -14,7 +14,7 @@ macro_rules! fail_point {
 pub(super) use fail_point;
 
 #[cfg(feature = "fail-points")]
-pub(crate) use self::armed::{broken_rule, collect_grace, pass, wall_clock_jump};
+pub(crate) use self::armed::{broken_rule, pass, wall_clock_jump};
 
 #[cfg(feature = "fail-points")]
 mod armed {
@@ -29,12 +29,15 @@ mod armed {
         fail::fail_point!(point, |fate: Option<String>| meet(point, &fate.unwrap_or_default()));
     }
 
+    /// `kill` or `stop`, now or so many milliseconds later: what runs beside goes on until then.
     fn meet(point: &str, fate: &str) {
-        let signal = match fate {
+        let (word, later_ms) = fate.split_once(':').map_or((fate, None), |(word, ms)| (word, ms.parse().ok()));
+        let signal = match word {
             "kill" => SIGKILL,
             "stop" => SIGSTOP,
             _ => return tracing::error!(point, fate, "a fail point has no such fate"),
         };
+        std::thread::sleep(Duration::from_millis(later_ms.unwrap_or(0)));
         tracing::warn!(point, fate, "a fail point is passed");
         if let Err(error) = signal_hook::low_level::raise(signal) {
             tracing::error!(point, fate, %error, "a fail point cannot be met");
@@ -45,14 +48,10 @@ mod armed {
     pub(crate) fn broken_rule() -> Mutation {
         match said("rule.broken").as_deref() {
             Some("publish-before-append") => Mutation::PublishBeforeAppend,
+            Some("collect-without-closes") => Mutation::CollectWithoutCloses,
             Some("collect-unchecked") => Mutation::CollectUnchecked,
             _ => Mutation::None,
         }
-    }
-
-    /// Returns how long an entry that is no longer needed is kept, if that is to be shorter than a scenario lasts.
-    pub(crate) fn collect_grace() -> Option<Duration> {
-        said("collect.grace_ms")?.parse().ok().map(Duration::from_millis)
     }
 
     /// Returns how far the wall clock has jumped ahead.

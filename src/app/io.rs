@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use super::board::Board;
 use super::budget::{Budget, Holding};
 use super::clock;
+use super::draft::{Draft, DraftError, Shelf};
 use super::fail_point::fail_point;
 use super::marking;
 use super::publisher::Publisher;
@@ -31,7 +32,7 @@ use crate::kafka::cluster::{self, Reader};
 use crate::kafka::ffi;
 use crate::kafka::member::{self, CommitRequest, GroupConsumer, Request, TopicPartition};
 use crate::metrics::{LaneMetrics, Metrics};
-use crate::parquet::{Content, EntryError, EntryOptions, ReadAt, read_state, write_entry};
+use crate::parquet::{EntryError, ReadAt, read_state};
 use crate::store::read::StoredObject;
 use crate::store::{Layout, Store, chain};
 
@@ -301,39 +302,49 @@ impl Io {
         sought.elements().iter().try_for_each(|element| element.error())
     }
 
-    pub(super) fn append(
-        &self,
-        ticket: Ticket,
-        state: LaneState,
-        content: Content,
-        kept: &Kept,
-        held: Holding,
-        metrics: &Arc<LaneMetrics>,
-    ) {
+    pub(super) fn append(&self, ticket: Ticket, draft: Draft, kept: &Kept, held: Holding, metrics: &Arc<LaneMetrics>) {
         let (io, kept, metrics) = (self.clone(), Arc::clone(kept), Arc::clone(metrics));
         self.shared.runtime.spawn(async move {
-            let (entry, began) = (state.entry, clock::elapsed());
-            let written = tokio::task::spawn_blocking(move || {
-                // The rows leave memory as soon as they are bytes.
-                let written = write_entry(&state, &content, &EntryOptions::default());
-                drop(content);
-                written
-            });
+            let (entry, began) = (draft.state.entry, clock::elapsed());
+            #[cfg(feature = "fail-points")]
+            let closes = draft.state.closes.iter().any(|close| close.entry == entry);
+            // Older rows in memory are bounded for each lane, and by few lanes at once.
+            let taken_over = draft.take_over.iter().flat_map(|taken| &taken.held).map(|older| older.bytes).sum::<u64>();
+            let (mut held, mut permit) = (held, None);
+            if taken_over > 0 {
+                fail_point!("merge.before");
+                permit = Arc::clone(&io.shared.assembly).acquire_owned().await.ok();
+                held.grow(usize::try_from(taken_over).unwrap_or(usize::MAX));
+            }
+            let writer = io.clone();
+            let written = tokio::task::spawn_blocking(move || writer.write(draft));
             let bytes = match written.await {
                 Ok(Ok(bytes)) => bytes,
-                Ok(Err(error)) => {
+                Ok(Err(DraftError::Gone)) => return io.answer(Input::TakeOverGone { ticket }),
+                Ok(Err(DraftError::Unwanted)) => return,
+                Ok(Err(DraftError::Failed(error))) => {
                     return io.fail(format!("entry {} of {:?}: {}", entry.number, io.partition, chain(&error)));
                 }
                 Err(error) => return io.fail(format!("entry {} of {:?}: {error}", entry.number, io.partition)),
             };
-            let mut held = held;
+            drop(permit);
             held.resize(bytes.len());
             *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some((entry, bytes.clone()));
             metrics.entries.inc();
             metrics.entry_bytes.inc_by(u64::try_from(bytes.len()).unwrap_or(0));
+            #[cfg(feature = "fail-points")]
+            if closes {
+                fail_point!("append.closing");
+            }
             io.put_entry(ticket, entry.number, bytes, &kept, &metrics).await;
             io.shared.metrics.observe_append(clock::elapsed().saturating_sub(began));
         });
+    }
+
+    fn write(&self, draft: Draft) -> Result<Bytes, DraftError> {
+        let Shared { store, runtime, .. } = &self.shared;
+        let (layout, partition, is_wanted) = (self.layout(), self.partition.partition, &|| self.is_wanted());
+        draft.write(&Shelf { store, runtime, layout, partition, is_wanted })
     }
 
     pub(super) fn append_again(&self, ticket: Ticket, entry: EntryRef, kept: &Kept, metrics: &Arc<LaneMetrics>) {

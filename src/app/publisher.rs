@@ -38,6 +38,8 @@ struct Receipt<'a> {
     chain: ChainId,
     /// The closing entry's number.
     entry: u64,
+    /// The close's place among those of the chain that have rows: 1, 2, 3, …
+    sequence: u64,
     #[serde(flatten)]
     scope: Scope,
     /// The lane's position and totals in the closing entry.
@@ -162,10 +164,16 @@ impl Publisher {
             )));
         }
         let began = clock::elapsed();
-        let entries = self.close.rows.iter().map(|entry| self.open(entry.number)).collect::<Result<Vec<_>, _>>()?;
+        let entries = self.close.rows.iter().map(|held| self.open(held.entry.number)).collect::<Result<Vec<_>, _>>()?;
         let columns = self.topic.schema.columns();
         let opened = Assembly::open(&self.close, entries, &columns, &folder, &AssemblyOptions::default());
         let mut assembly = opened.map_err(assemble_fault)?;
+        let (found, promised) = (assembly.rows(), self.close.row_count());
+        if found != promised {
+            return Err(Fault::Failed(format!(
+                "its entries hold {found} rows, and {promised} were counted when they were read"
+            )));
+        }
         let mut files = Vec::with_capacity(assembly.files());
         while let Some(planned) = assembly.next_file() {
             if !files.is_empty() {
@@ -212,6 +220,7 @@ impl Publisher {
             partition: self.partition,
             chain: self.chain,
             entry: self.close.entry.number.0,
+            sequence: self.close.sequence,
             scope: self.close.scope,
             position: self.close.position,
             totals: self.close.totals,

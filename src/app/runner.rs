@@ -7,11 +7,12 @@ use bytes::Bytes;
 
 use super::budget::{Budget, Holding};
 use super::clock;
+use super::draft::Draft;
 use super::io::Io;
 use super::tally::Tally;
 use super::topic::Topic;
 use crate::engine::commit::{CommitMetadata, Committed};
-use crate::engine::event::{Action, Input, Ticket};
+use crate::engine::event::{Action, Input, TakeOver, Ticket};
 use crate::engine::lane::{Lane, Placement};
 use crate::engine::state::{EntryNumber, EntryRef, LaneState, Offset, Scope};
 use crate::kafka::ffi::{Content as Received, Message};
@@ -194,7 +195,7 @@ impl Runner {
         self.taken_bytes += bytes;
         let row = self.columns.len();
         match self.decoder.decode(value, coordinates, &mut self.columns) {
-            Ok(time) => match self.lane.place(coordinates.offset, time, coordinates.kafka_time()) {
+            Ok(time) => match self.lane.place(coordinates.offset, time, coordinates.kafka_time(), bytes) {
                 Placement::Row(scope) => {
                     let bucket = self.buckets.bucket(&self.columns, row, time);
                     let scope = self.scope(scope);
@@ -208,7 +209,7 @@ impl Runner {
                 Placement::Dropped => self.columns.truncate(row),
             },
             Err(rejection) => {
-                self.lane.dead_letter(coordinates.offset);
+                self.lane.dead_letter(coordinates.offset, bytes);
                 self.keep(coordinates, key, value, &rejection);
             }
         }
@@ -278,7 +279,7 @@ impl Runner {
     fn carry_out(&mut self, action: Action) {
         tracing::trace!(topic = %self.partition.topic, partition = %self.partition.partition, ?action, "asked");
         match action {
-            Action::Append { ticket, state } => self.append(ticket, state),
+            Action::Append { ticket, state, take_over } => self.append(ticket, state, take_over),
             Action::AppendAgain { ticket, entry } => self.io.append_again(ticket, entry, &self.kept, &self.metrics),
             Action::Commit { ticket, offset, metadata } => {
                 if !self.handing_over {
@@ -317,11 +318,14 @@ impl Runner {
     }
 
     /// Takes the rows out of memory and has the entry built and created.
-    fn append(&mut self, ticket: Ticket, state: Box<LaneState>) {
+    fn append(&mut self, ticket: Ticket, state: Box<LaneState>, take_over: Vec<TakeOver>) {
         self.count(&state);
         let held = self.budget.hold(self.bytes());
         match self.cut() {
-            Ok(content) => self.io.append(ticket, *state, content, &self.kept, held, &self.metrics),
+            Ok(content) => {
+                let draft = Draft { state: *state, take_over, content };
+                self.io.append(ticket, draft, &self.kept, held, &self.metrics);
+            }
             Err(error) => self.io.fail(format!("rows of {}: {error}", self.place())),
         }
     }

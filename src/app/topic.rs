@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Misfit, RunConfig, StartAt, Unit};
 use crate::engine::event::PutOutcome;
-use crate::engine::lane::LaneConfig;
+use crate::engine::lane::{LaneConfig, MergeConfig};
 #[cfg(not(feature = "fail-points"))]
 use crate::engine::mutation::Mutation;
 use crate::engine::state::{LaneIdentity, Offset, PartitionId, Recipe};
@@ -38,8 +38,8 @@ const SAMPLE_BYTES: usize = 32 << 20;
 const SAMPLE_PAUSE: Duration = Duration::from_secs(1);
 /// How long the output may take to answer at the start.
 const STORE_PATIENCE: Duration = Duration::from_secs(10);
-/// How long an entry that is no longer needed is kept: readers of it may be under way.
-const COLLECT_GRACE: Duration = Duration::from_secs(120);
+/// Which part of the memory limit the records may have had whose rows one entry takes over.
+const MERGE_SHARE: u64 = 32;
 
 /// A topic that this instance reads.
 #[derive(Debug)]
@@ -141,10 +141,9 @@ pub async fn prepare(
 
 fn lane_config(config: &RunConfig) -> LaneConfig {
     #[cfg(not(feature = "fail-points"))]
-    let (grace, mutation) = (COLLECT_GRACE, Mutation::None);
+    let mutation = Mutation::None;
     #[cfg(feature = "fail-points")]
-    let (grace, mutation) =
-        (super::fail_point::collect_grace().unwrap_or(COLLECT_GRACE), super::fail_point::broken_rule());
+    let mutation = super::fail_point::broken_rule();
     let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     LaneConfig {
         epoch: config.time.epoch,
@@ -152,7 +151,11 @@ fn lane_config(config: &RunConfig) -> LaneConfig {
         late: config.time.late.into(),
         commit_interval_ms: ms(config.operation.commit_interval),
         idle_timeout_ms: ms(config.time.idle_timeout),
-        collect_grace_ms: ms(grace),
+        collect_grace_ms: ms(config.operation.collect_grace),
+        merge: MergeConfig {
+            most_entries: usize::try_from(config.operation.merge_entries).unwrap_or(usize::MAX),
+            most_bytes: config.operation.memory_limit.as_u64() / MERGE_SHARE,
+        },
         recipe: Recipe {
             partition_by: config.output.partition_by.clone(),
             max_buckets: config.output.max_buckets,

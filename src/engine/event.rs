@@ -1,7 +1,7 @@
 //! What a lane is told and what it asks for: facts in, actions out.
 
 use super::commit::Committed;
-use super::state::{Close, EntryNumber, EntryRef, LaneState, Offset};
+use super::state::{Close, EntryNumber, EntryRef, Held, LaneState, Offset, Scope};
 use super::time::EventTime;
 
 /// The time that a lane is told. It never reads a clock.
@@ -52,6 +52,15 @@ pub enum PublishOutcome {
     Failed(String),
 }
 
+/// Rows of older entries that an entry holds, too, and is named for from then on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakeOver {
+    /// Which rows.
+    pub scope: Scope,
+    /// The entries that hold them, oldest first.
+    pub held: Vec<Held>,
+}
+
 /// A request that a lane wants carried out. Each but [`Action::Forget`], [`Action::Collect`] and [`Action::Stop`] is answered by an [`Input`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
@@ -96,12 +105,15 @@ pub enum Action {
         /// The next offset to read.
         offset: Offset,
     },
-    /// Build the entry that carries `state` out of the rows that came since the last cut, keep its bytes, and create it. Answer: [`Input::Appended`].
+    /// Build the entry that carries `state` out of the rows that came since the last cut, behind those that it takes over; keep its bytes,
+    /// and create it. Answer: [`Input::Appended`], or [`Input::TakeOverGone`] before anything is created.
     Append {
         /// Comes back with the answer.
         ticket: Ticket,
         /// The state of the lane with this entry.
         state: Box<LaneState>,
+        /// The rows of older entries that this one holds, too.
+        take_over: Vec<TakeOver>,
     },
     /// Send the very same bytes again. Answer: [`Input::Appended`].
     AppendAgain {
@@ -220,6 +232,11 @@ pub enum Input {
         ticket: Ticket,
         /// What became of it.
         outcome: PutOutcome,
+    },
+    /// The answer to an [`Action::Append`] that takes over rows of an entry that is gone, or has another id. Nothing was created.
+    TakeOverGone {
+        /// Of the request.
+        ticket: Ticket,
     },
     /// The answer to [`Action::Commit`].
     Committed {
@@ -349,12 +366,12 @@ pub enum StopReason {
         /// The format's version.
         version: u32,
     },
-    /// A close cannot be published, since rows that the log promises are gone.
+    /// Rows that the log promises are gone.
     #[error(
-        "the close of {close} cannot be published: an entry that holds its rows is missing or was replaced, and no other instance is ahead"
+        "{what} cannot be written: an entry that holds the rows is missing or was replaced, and no other instance is ahead"
     )]
     MissingRows {
-        /// Which close.
-        close: String,
+        /// The close, or the entry, that needs the rows.
+        what: String,
     },
 }

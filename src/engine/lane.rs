@@ -12,12 +12,13 @@
 //! * **L-5** an answer to a request of an earlier life of the lane changes nothing.
 
 mod append;
+mod merge;
 mod publish;
 mod recover;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use rand::Rng;
 use rand_pcg::Pcg64Mcg;
@@ -27,6 +28,8 @@ use super::event::{Action, Input, Now, StopReason, Ticket};
 use super::mutation::Mutation;
 use super::state::{EntryNumber, LaneIdentity, LaneState, Offset, Recipe, Scope, Totals};
 use super::time::{EpochLength, EventTime};
+
+pub use self::merge::MergeConfig;
 
 /// What becomes of a late row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -77,6 +80,8 @@ pub struct LaneConfig {
     pub idle_timeout_ms: u64,
     /// How long an entry that is no longer needed is kept, in milliseconds.
     pub collect_grace_ms: u64,
+    /// When rows of older entries are taken over.
+    pub merge: MergeConfig,
     /// How files are made.
     pub recipe: Recipe,
     /// What to do with an offset that a tool has set.
@@ -112,8 +117,15 @@ struct Live {
     max_event_time: Option<EventTime>,
     closed_through: Option<EventTime>,
     totals: Totals,
-    /// The scopes that have rows in memory which no entry holds yet.
-    fresh: BTreeSet<Scope>,
+    /// The rows in memory which no entry holds yet.
+    fresh: BTreeMap<Scope, Fresh>,
+}
+
+/// Rows of one scope that no entry holds yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+struct Fresh {
+    rows: u64,
+    bytes: u64,
 }
 
 /// The owner of one assigned Kafka partition.
@@ -145,6 +157,8 @@ pub struct Lane {
     idle: append::Idle,
     commit: append::CommitProgress,
     publication: publish::Publication,
+    /// How often in a row an entry whose rows were to be taken over was gone.
+    gone: u32,
     existing: BTreeMap<EntryNumber, Option<u64>>,
 }
 
@@ -182,6 +196,7 @@ impl Lane {
             idle: append::Idle::default(),
             commit: append::CommitProgress::default(),
             publication: publish::Publication::default(),
+            gone: 0,
             existing: BTreeMap::new(),
             config,
             identity,
@@ -192,24 +207,30 @@ impl Lane {
 
     /// Says where the record at `offset` with event time `time` belongs, and counts it. Call it only for offsets at or above [`Lane::reads_from`].
     ///
-    /// `kafka_timestamp` caps how far the watermark moves; without it (the record has none) the event time alone counts.
-    pub fn place(&mut self, offset: Offset, time: EventTime, kafka_timestamp: Option<EventTime>) -> Placement {
+    /// `kafka_timestamp` caps how far the watermark moves; without it (the record has none) the event time alone counts. `bytes` is the size of key and value.
+    pub fn place(
+        &mut self,
+        offset: Offset,
+        time: EventTime,
+        kafka_timestamp: Option<EventTime>,
+        bytes: usize,
+    ) -> Placement {
         self.take(offset);
         let epoch = self.config.epoch.epoch_of(time);
         let late = self.complete_through().is_some_and(|through| epoch.end <= through);
         let capped = kafka_timestamp.map_or(time, |cap| cap.min(time));
         self.live.max_event_time = self.live.max_event_time.max(Some(capped));
         if !late {
-            return self.row(Scope::OnTime(epoch));
+            return self.row(Scope::OnTime(epoch), bytes);
         }
         match self.config.late {
             LatePolicy::Append => {
                 self.live.totals.late += 1;
-                self.row(Scope::Late(epoch))
+                self.row(Scope::Late(epoch), bytes)
             }
             LatePolicy::DeadLetter => {
                 self.live.totals.dead_letters += 1;
-                self.live.fresh.insert(Scope::DeadLetter);
+                self.fresh(Scope::DeadLetter, bytes);
                 Placement::LateDeadLetter
             }
             LatePolicy::Drop => {
@@ -219,11 +240,11 @@ impl Lane {
         }
     }
 
-    /// Counts the record at `offset` as a dead letter.
-    pub fn dead_letter(&mut self, offset: Offset) {
+    /// Counts the record at `offset`, whose key and value have `bytes` bytes, as a dead letter.
+    pub fn dead_letter(&mut self, offset: Offset, bytes: usize) {
         self.take(offset);
         self.live.totals.dead_letters += 1;
-        self.live.fresh.insert(Scope::DeadLetter);
+        self.fresh(Scope::DeadLetter, bytes);
     }
 
     /// Whether records are welcome, and from which offset on; those below it were taken before.
@@ -247,6 +268,7 @@ impl Lane {
             | Input::Started { .. }
             | Input::OutOfRange { .. } => self.answer(input),
             Input::Appended { ticket, outcome } => self.appended(ticket, outcome),
+            Input::TakeOverGone { ticket } => self.take_over_gone(ticket),
             Input::Committed { ticket, acknowledged } => self.committed(ticket, acknowledged),
             Input::Published { ticket, outcome } => self.published(ticket, outcome),
             Input::Marked { ticket, done } => self.marked(ticket, done),
@@ -337,14 +359,20 @@ impl Lane {
     #[must_use]
     pub fn open_epochs(&self) -> usize {
         let held = self.pending.as_ref().map_or(&self.base, |pending| &pending.state);
-        let fresh = self.live.fresh.iter().filter(|scope| !held.waiting.contains_key(scope));
+        let fresh = self.live.fresh.keys().filter(|scope| !held.waiting.contains_key(scope));
         held.waiting.keys().chain(fresh).filter(|scope| matches!(scope, Scope::OnTime(_))).count()
     }
 
-    fn row(&mut self, scope: Scope) -> Placement {
+    fn row(&mut self, scope: Scope, bytes: usize) -> Placement {
         self.live.totals.rows += 1;
-        self.live.fresh.insert(scope);
+        self.fresh(scope, bytes);
         Placement::Row(scope)
+    }
+
+    fn fresh(&mut self, scope: Scope, bytes: usize) {
+        let fresh = self.live.fresh.entry(scope).or_default();
+        fresh.rows += 1;
+        fresh.bytes += u64::try_from(bytes).unwrap_or(0);
     }
 
     fn take(&mut self, offset: Offset) {
@@ -404,7 +432,7 @@ impl Live {
             max_event_time: state.max_event_time,
             closed_through: state.closed_through,
             totals: state.totals,
-            fresh: BTreeSet::new(),
+            fresh: BTreeMap::new(),
         }
     }
 }

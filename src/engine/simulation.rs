@@ -26,7 +26,7 @@ use rand_pcg::Pcg64Mcg;
 use self::process::{Process, Request};
 use self::store::{Answer, Object, Op, Store};
 use super::event::{Input, Now};
-use super::lane::{DataLossPolicy, ForeignOffsetPolicy, LaneConfig, LatePolicy};
+use super::lane::{DataLossPolicy, ForeignOffsetPolicy, LaneConfig, LatePolicy, MergeConfig};
 use super::mutation::Mutation;
 use super::state::{Offset, Recipe};
 use super::time::{EpochLength, EventTime};
@@ -72,8 +72,6 @@ struct Simulation {
     network: Vec<Request>,
     processes: Vec<Process>,
     owner: usize,
-    /// The process whose requests are stuck in the network, if any: they land when it is over.
-    stuck: Option<usize>,
     mutation: Mutation,
     weights: Weights,
     idles: bool,
@@ -90,13 +88,19 @@ struct Weights {
     rebalance: u32,
     freeze: u32,
     compact: u32,
-    stick: u32,
+    /// How many requests are held up in the network: most for some steps, a few for hundreds.
+    hold: u32,
+    /// How soon a process learns that it has lost the partition.
+    unaware: u32,
+    /// How often Kafka holds an old commit when the partition is assigned.
+    old_commit: u32,
     /// How soon a request whose sender is gone lands or is lost.
     linger: u32,
     read_batch: usize,
     late: u32,
     commit_interval_ms: u64,
     collect_grace_ms: u64,
+    most_entries: usize,
 }
 
 /// Runs one history.
@@ -118,12 +122,15 @@ impl Simulation {
             rebalance: rng.random_range(0..25),
             freeze: rng.random_range(0..25),
             compact: rng.random_range(0..40),
-            stick: rng.random_range(0..200),
+            hold: rng.random_range(0..400),
+            unaware: rng.random_range(2..30),
+            old_commit: rng.random_range(0..500),
             linger: if rng.random_bool(0.5) { 300 } else { 10 },
             read_batch: rng.random_range(1..6),
             late: rng.random_range(0..150),
             commit_interval_ms: rng.random_range(500..6_000),
             collect_grace_ms: rng.random_range(0..3_000),
+            most_entries: rng.random_range(1..6),
         };
         let store = Store { mutation, ..Store::default() };
         Self {
@@ -136,7 +143,6 @@ impl Simulation {
             network: Vec::new(),
             processes: vec![Process::new(0, mutation), Process::new(1, mutation)],
             owner: 0,
-            stuck: None,
             mutation,
             weights,
             idles: rng.random_bool(0.3),
@@ -199,6 +205,7 @@ impl Simulation {
             commit_interval_ms: self.weights.commit_interval_ms,
             idle_timeout_ms: 30_000,
             collect_grace_ms: self.weights.collect_grace_ms,
+            merge: MergeConfig { most_entries: self.weights.most_entries, most_bytes: 400 },
             recipe: Recipe {
                 partition_by: vec![layout.to_owned()],
                 max_buckets: 10,
@@ -221,6 +228,11 @@ impl Simulation {
         self.note(|_| format!("partition is assigned to process {owner}"));
         self.processes[owner].build = build;
         self.processes[owner].frozen = false;
+        if self.chance(self.weights.old_commit) && !self.store.commits.is_empty() {
+            let old = self.rng.random_range(0..self.store.commits.len());
+            self.store.committed = self.store.commits.get(old).cloned();
+            self.note(|simulation| format!("a commit of long ago lands: {:?}", simulation.store.committed));
+        }
         self.processes[owner].assign(config, &self.store, seed, self.now);
         self.act(owner);
     }
@@ -234,9 +246,22 @@ impl Simulation {
         {
             self.store.complaint.get_or_insert(format!("process {id} drops entry {number} although nobody is ahead"));
         }
+        self.launch(id, sent);
+    }
+
+    /// Requests from `sent` on are on their way.
+    fn launch(&mut self, id: usize, sent: usize) {
         for index in sent..self.network.len() {
+            self.network[index].not_before = self.hold();
             self.note(|simulation| format!("process {id} sends {}", brief(&simulation.network[index].op)));
         }
+    }
+
+    /// Returns the step before which a new request does not reach its goal.
+    fn hold(&mut self) -> u64 {
+        // A heavy tail: what lands when the world has moved on by several entries is what hurts.
+        let held = self.chance(self.weights.hold);
+        if held { self.step + (1 << self.rng.random_range(0..10)) } else { 0 }
     }
 
     fn progress(&mut self) {
@@ -319,7 +344,10 @@ impl Simulation {
         if self.network[index].answer.is_some() {
             return self.deliver(index);
         }
-        if self.stuck == Some(self.network[index].process) {
+        if self.network[index].not_before > self.step {
+            if !self.is_orphan(index) && self.chance(delay) {
+                self.give_up(index);
+            }
             return;
         }
         if self.is_orphan(index) {
@@ -334,21 +362,11 @@ impl Simulation {
             return;
         }
         if self.chance(delay) {
-            // The client gives up, the request lives on.
-            let mut late = self.network[index].clone();
-            late.caller = process::Caller::Nobody;
-            late.life = u64::MAX;
-            if is_write(&late.op) {
-                self.network.push(late);
-            }
-            self.network[index].answer = Some(Answer::Nothing);
-            return self.note(|simulation| format!("no answer in time: {}", brief(&simulation.network[index].op)));
+            return self.give_up(index);
         }
         if self.chance(double) && is_write(&self.network[index].op) {
-            let mut twin = self.network[index].clone();
-            twin.caller = process::Caller::Nobody;
-            twin.life = u64::MAX;
-            self.network.push(twin);
+            let not_before = self.hold();
+            self.network.push(self.network[index].nobodys(not_before));
         }
         let op = self.network[index].op.clone();
         let refuses =
@@ -369,6 +387,17 @@ impl Simulation {
         self.network[index].answer = Some(if lost { Answer::Nothing } else { answer });
     }
 
+    /// The client gives up, the request lives on.
+    fn give_up(&mut self, index: usize) {
+        let request = &self.network[index];
+        if is_write(&request.op) {
+            let not_before = request.not_before.max(self.hold());
+            self.network.push(self.network[index].nobodys(not_before));
+        }
+        self.network[index].answer = Some(Answer::Nothing);
+        self.note(|simulation| format!("no answer in time: {}", brief(&simulation.network[index].op)));
+    }
+
     fn is_orphan(&self, index: usize) -> bool {
         let request = &self.network[index];
         self.processes[request.process].life != request.life
@@ -383,24 +412,16 @@ impl Simulation {
         if orphan {
             return;
         }
+        let sent = self.network.len();
         self.processes[id].answered(&mut self.network, &request, self.now);
+        self.launch(id, sent);
         self.act(id);
     }
 
     /// The faults end: requests of long ago land or are lost, and one process is left.
     fn calm(&mut self) -> Result<(), String> {
         self.note(|_| "the faults end".to_owned());
-        for id in 0..2 {
-            self.processes[id].frozen = false;
-        }
-        self.stuck = None;
-        let zombie = 1 - self.owner;
-        self.processes[zombie].forget();
-        if self.rng.random_bool(0.5) {
-            self.processes[self.owner].forget();
-            self.assign(zombie);
-        }
-        let (lose, delay, double, crash, rebalance, freeze, compact, stick, late) = (0, 0, 0, 0, 0, 0, 0, 0, 0);
+        let (lose, delay, double, crash, rebalance, freeze, compact, hold, late) = (0, 0, 0, 0, 0, 0, 0, 0, 0);
         self.weights = Weights {
             lose,
             delay,
@@ -409,12 +430,22 @@ impl Simulation {
             rebalance,
             freeze,
             compact,
-            stick,
+            hold,
             late,
             linger: 300,
             read_batch: 5,
             ..self.weights
         };
+        for id in 0..2 {
+            self.processes[id].frozen = false;
+        }
+        self.network.iter_mut().for_each(|request| request.not_before = 0);
+        let zombie = 1 - self.owner;
+        self.processes[zombie].forget();
+        if self.rng.random_bool(0.5) {
+            self.processes[self.owner].forget();
+            self.assign(zombie);
+        }
         self.idles = true;
         self.after_step()
     }

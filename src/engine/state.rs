@@ -112,6 +112,18 @@ pub struct EntryRef {
     pub id: EntryId,
 }
 
+/// Where rows of one scope are: in this entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Held {
+    /// The entry that holds them.
+    #[serde(flatten)]
+    pub entry: EntryRef,
+    /// How many rows of the scope it holds.
+    pub rows: u64,
+    /// The bytes of the records that they came from (keys and values, as Kafka had them).
+    pub bytes: u64,
+}
+
 /// The rows that one close publishes together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "ScopeForm", from = "ScopeForm")]
@@ -210,6 +222,8 @@ pub struct Totals {
 pub struct Close {
     /// Which rows.
     pub scope: Scope,
+    /// 1, 2, 3, … over all closes with rows that the chain has decided, so that a missing receipt shows; 0 without rows.
+    pub sequence: u64,
     /// The closing entry: the one that recorded this decision. Names the files.
     pub entry: EntryRef,
     /// The lane's position in the closing entry.
@@ -217,9 +231,17 @@ pub struct Close {
     /// The lane's totals in the closing entry.
     pub totals: Totals,
     /// The entries that hold the rows, oldest first. Empty: nothing to publish, and no receipt.
-    pub rows: Vec<EntryRef>,
+    pub rows: Vec<Held>,
     /// How the files are made.
     pub recipe: Recipe,
+}
+
+impl Close {
+    /// Returns how many rows the close publishes.
+    #[must_use]
+    pub fn row_count(&self) -> u64 {
+        self.rows.iter().map(|held| held.rows).sum()
+    }
 }
 
 /// What a lane log belongs to; all entries of a log agree on it.
@@ -259,7 +281,9 @@ pub struct LaneState {
     pub closed_through: Option<EventTime>,
     /// The rows not yet closed (open epochs, waiting late rows, waiting dead letters), and the entries that hold them.
     #[serde(with = "waiting_form")]
-    pub waiting: BTreeMap<Scope, Vec<EntryRef>>,
+    pub waiting: BTreeMap<Scope, Vec<Held>>,
+    /// How many closes with rows the chain has decided: the sequence of the last.
+    pub closes_decided: u64,
     /// The closes not yet published, oldest first.
     pub closes: Vec<Close>,
     /// Running totals.
@@ -271,20 +295,20 @@ pub struct LaneState {
 
 /// JSON has no maps with structured keys: the waiting rows are a list of (scope, entries).
 mod waiting_form {
-    use super::{BTreeMap, Deserialize, EntryRef, Scope, Serialize};
+    use super::{BTreeMap, Deserialize, Held, Scope, Serialize};
     use serde::{Deserializer, Serializer};
 
     #[derive(Serialize, Deserialize)]
     struct Waiting {
         scope: Scope,
-        entries: Vec<EntryRef>,
+        entries: Vec<Held>,
     }
 
-    pub(super) fn serialize<S: Serializer>(map: &BTreeMap<Scope, Vec<EntryRef>>, to: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(map: &BTreeMap<Scope, Vec<Held>>, to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(map.iter().map(|(scope, entries)| Waiting { scope: *scope, entries: entries.clone() }))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<Scope, Vec<EntryRef>>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<Scope, Vec<Held>>, D::Error> {
         let list = Vec::<Waiting>::deserialize(from)?;
         Ok(list.into_iter().map(|waiting| (waiting.scope, waiting.entries)).collect())
     }

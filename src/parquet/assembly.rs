@@ -172,6 +172,12 @@ impl Assembly {
         self.files.len()
     }
 
+    /// Returns how many rows there are, in all files together.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.files.iter().map(FilePlan::rows).sum()
+    }
+
     /// Moves on to the next file, whether or not the current one was written.
     pub fn next_file(&mut self) -> Option<PlannedFile> {
         let file = self.files.get(self.next)?;
@@ -220,10 +226,10 @@ fn check_entries(close: &Close, entries: &[EntryReader]) -> Result<(), AssembleE
     if close.rows.len() != entries.len() {
         return Err(AssembleError::Count { expected: close.rows.len(), found: entries.len() });
     }
-    for (expected, entry) in close.rows.iter().zip(entries) {
+    for (held, entry) in close.rows.iter().zip(entries) {
         let state = entry.state();
-        if state.entry != *expected {
-            return Err(AssembleError::OtherEntry { expected: *expected, found: state.entry });
+        if state.entry != held.entry {
+            return Err(AssembleError::OtherEntry { expected: held.entry, found: state.entry });
         }
         let first = entries.first().map_or(state, EntryReader::state);
         if state.chain != first.chain || state.identity != first.identity {

@@ -16,7 +16,7 @@ use super::{
     write_entry,
 };
 use crate::engine::state::{
-    ChainId, Close, EntryId, EntryNumber, EntryRef, LaneIdentity, LaneState, Offset, PartitionId, Recipe,
+    ChainId, Close, EntryId, EntryNumber, EntryRef, Held, LaneIdentity, LaneState, Offset, PartitionId, Recipe,
     STATE_VERSION, Scope, Totals,
 };
 use crate::engine::time::{Epoch, EventTime};
@@ -29,6 +29,11 @@ pub(super) const CHAIN: ChainId = ChainId(0x7f3a_9c1e);
 
 pub(super) fn entry_ref(number: u64) -> EntryRef {
     EntryRef { number: EntryNumber(number), id: EntryId(number + 0xabc0) }
+}
+
+/// What a close says of an entry; how many rows there are the index of the entry says, too.
+fn held(number: u64) -> Held {
+    Held { entry: entry_ref(number), rows: 1, bytes: 100 }
 }
 
 pub(super) fn state(number: u64) -> LaneState {
@@ -47,7 +52,8 @@ pub(super) fn state(number: u64) -> LaneState {
         position: Offset(100),
         max_event_time: Some(EventTime(5)),
         closed_through: None,
-        waiting: BTreeMap::from([(Scope::OnTime(epoch(0)), vec![entry_ref(1)])]),
+        waiting: BTreeMap::from([(Scope::OnTime(epoch(0)), vec![held(1)])]),
+        closes_decided: 0,
         closes: Vec::new(),
         totals: Totals { records: 100, rows: 100, ..Totals::default() },
         accepted_offset: None,
@@ -57,10 +63,11 @@ pub(super) fn state(number: u64) -> LaneState {
 pub(super) fn close(scope: Scope, entries: &[u64]) -> Close {
     Close {
         scope,
+        sequence: 1,
         entry: entry_ref(9),
         position: Offset(100),
         totals: Totals::default(),
-        rows: entries.iter().map(|number| entry_ref(*number)).collect(),
+        rows: entries.iter().map(|number| held(*number)).collect(),
         recipe: Recipe {
             partition_by: vec!["day".to_owned(), "path".to_owned()],
             max_buckets: 100,

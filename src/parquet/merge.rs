@@ -20,16 +20,25 @@ use super::reader::EntryReader;
 use super::widen;
 use crate::engine::state::Scope;
 
-/// Returns `content` with the rows of `scopes` that the entries `older` (oldest first) hold before its own.
+/// An older entry, and the scopes whose rows are taken over from it.
+#[derive(Debug)]
+pub struct OlderRows {
+    /// The entry that holds the rows.
+    pub entry: EntryReader,
+    /// Which of its rows.
+    pub scopes: Vec<Scope>,
+}
+
+/// Returns `content` with the rows of the `older` entries (oldest first) before its own.
 ///
 /// # Errors
 /// When an older entry cannot be read, is partitioned otherwise, or has a column that the new rows have not.
-pub fn take_over(older: &[EntryReader], scopes: &[Scope], content: Content) -> Result<Content, EntryError> {
+pub fn take_over(older: &[OlderRows], content: Content) -> Result<Content, EntryError> {
     let Content { partition_by, scopes: new_scopes, buckets, rows, dead } = content;
     let (mut new_scopes, mut buckets) = (Numbers::of(new_scopes), Numbers::of(buckets));
     let mut old = Taken::default();
     let mut old_dead = Taken::default();
-    for entry in older {
+    for OlderRows { entry, scopes } in older {
         let taken = entry.segments().iter().filter(|segment| scopes.contains(&segment.scope));
         let (dead, rows): (Vec<&Segment>, Vec<&Segment>) =
             taken.partition(|segment| segment.scope == Scope::DeadLetter);
@@ -177,8 +186,14 @@ mod tests {
             [(open, "22", Some("/b"), 1), (closed, "22", Some("/a"), 2), (open, "22", Some("/a"), 3)];
         let two: [Row<'_>; 2] = [(open, "22", Some("/b"), 4), (open, "22", None, 6)];
         let new: [Row<'_>; 2] = [(open, "22", Some("/c"), 7), (open, "22", Some("/b"), 8)];
-        let older = [entry(1, &with_dead(content(&one), &[("22", 5)])), entry(2, &content(&two))];
-        let merged = take_over(&older, &[open, Scope::DeadLetter], with_dead(content(&new), &[("21", 9), ("22", 10)]));
+        let older = [
+            OlderRows {
+                entry: entry(1, &with_dead(content(&one), &[("22", 5)])),
+                scopes: vec![open, Scope::DeadLetter],
+            },
+            OlderRows { entry: entry(2, &content(&two)), scopes: vec![open] },
+        ];
+        let merged = take_over(&older, with_dead(content(&new), &[("21", 9), ("22", 10)]));
         let merged = entry(3, &merged.expect("entries that fit"));
         let row = |values: &str, offset| (values.to_owned(), offset);
         assert_eq!(
@@ -197,21 +212,21 @@ mod tests {
     #[test]
     fn without_new_rows_the_older_ones_stay_as_they_are() {
         let scope = Scope::OnTime(epoch(1));
-        let older =
-            [entry(1, &content(&[(scope, "22", Some("/b"), 1)])), entry(2, &content(&[(scope, "22", None, 2)]))];
-        let nothing = Content { partition_by: older[0].partition_by().to_vec(), ..Content::default() };
-        let merged = entry(3, &take_over(&older, &[scope], nothing).expect("entries that fit"));
+        let of = |number, row| OlderRows { entry: entry(number, &content(&[row])), scopes: vec![scope] };
+        let older = [of(1, (scope, "22", Some("/b"), 1)), of(2, (scope, "22", None, 2))];
+        let nothing = Content { partition_by: older[0].entry.partition_by().to_vec(), ..Content::default() };
+        let merged = entry(3, &take_over(&older, nothing).expect("entries that fit"));
         assert_eq!(all(&merged, scope), [("22 null".to_owned(), 2), ("22 /b".to_owned(), 1)]);
     }
 
     #[test]
     fn a_column_is_not_lost_on_the_way() {
         let scope = Scope::OnTime(epoch(1));
-        let older = [entry(1, &content(&[(scope, "22", Some("/b"), 1)]))];
+        let older = OlderRows { entry: entry(1, &content(&[(scope, "22", Some("/b"), 1)])), scopes: vec![scope] };
         let mut new = content(&[(scope, "22", Some("/b"), 2)]);
         let batch = &mut new.rows.as_mut().expect("rows").rows;
         *batch = batch.project(&[0, 2, 3, 4]).expect("four columns");
-        let error = take_over(&older, &[scope], new).expect_err("`n` has no place").to_string();
+        let error = take_over(&[older], new).expect_err("`n` has no place").to_string();
         assert_eq!(error, "rows do not fit an entry: an older entry has the column `n`, the new rows have not");
     }
 }

@@ -208,6 +208,7 @@ mod tests {
     fn close(scope: Scope) -> Close {
         Close {
             scope,
+            sequence: 1,
             entry: EntryRef { number: EntryNumber(42), id: EntryId(1) },
             position: Offset(0),
             totals: Totals::default(),

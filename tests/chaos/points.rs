@@ -23,11 +23,13 @@ const fn at_the_end(name: &'static str) -> Point {
 }
 
 /// All of them.
-pub(crate) const POINTS: [Point; 19] = [
+pub(crate) const POINTS: [Point; 21] = [
     often("list.after"),
     seldom("load.after"),
     seldom("start.before"),
+    often("merge.before"),
     often("append.before"),
+    seldom("append.closing"),
     often("append.after"),
     often("commit.before"),
     often("commit.after"),

@@ -154,6 +154,12 @@ fn all() -> Vec<Scenario> {
             .classic(),
         plain("bug-collect-unchecked", "collected without a listing: the suite must notice", bugs::collect_unchecked)
             .classic(),
+        plain(
+            "bug-collect-needed",
+            "collected what a listed close needs: the suite must notice",
+            bugs::collect_without_closes,
+        )
+        .classic(),
         plain("soak", "everything at once", soak::everything).with_brokers(brokers::BROKERS).on_demand(),
     ]
 }

@@ -24,8 +24,6 @@ use crate::{
 
 /// Short, so that a run meets many of them.
 const EPOCH_US: u64 = 2_000_000;
-/// Short, so that entries are collected while a run lasts.
-const COLLECT_GRACE: &str = "collect.grace_ms=return(700)";
 /// How long a member may be silent before the group goes on without it.
 pub(crate) const SESSION: Duration = Duration::from_secs(3);
 /// How long instances may take to catch up after a fault: much longer than the session and the work that piled up, so that a busy machine
@@ -67,6 +65,7 @@ pub(crate) struct Stage {
     pub(crate) duration: Duration,
     /// Fail points of every instance.
     pub(crate) fail_points: Vec<String>,
+    pub(crate) commit_interval: &'static str,
     /// The topic forgets records.
     pub(crate) compacted: bool,
     pub(crate) measured: BTreeMap<String, f64>,
@@ -101,7 +100,8 @@ impl Stage {
             group: format!("{topic}-readers"),
             label: format!("{name} {} {seed}", protocol.name()),
             random: Pcg64Mcg::seed_from_u64(seed),
-            fail_points: vec![COLLECT_GRACE.to_owned()],
+            fail_points: Vec::new(),
+            commit_interval: "300ms",
             compacted: false,
             measured: BTreeMap::new(),
             began: Instant::now(),
@@ -194,17 +194,11 @@ impl Stage {
         let mut command = program::command();
         command.args(["run", "--brokers", &bootstrap, "--topic", &self.topic, "--group", &self.group, "--http", &http]);
         command.args(["--output", output.to_str().unwrap(), "--schema", schema.to_str().unwrap()]);
-        command.args([
-            "--epoch",
-            "2s",
-            "--allowed-lateness",
-            "1s",
-            "--idle-timeout",
-            "5s",
-            "--commit-interval",
-            "300ms",
-        ]);
+        command.args(["--epoch", "2s", "--allowed-lateness", "1s", "--idle-timeout", "5s"]);
+        command.args(["--commit-interval", self.commit_interval]);
         command.args(["--handover-timeout", "10s", "--memory-limit", "128MiB", "--workers", "2"]);
+        // Entries are merged and collected while a run lasts.
+        command.args(["--merge-entries", "3", "--collect-grace", "700ms"]);
         command.args(protocol).args(start.flags);
         let points: Vec<&str> = self.fail_points.iter().chain(start.fail_points).map(String::as_str).collect();
         command.env("FAILPOINTS", points.join(";"));

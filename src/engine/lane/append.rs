@@ -6,14 +6,16 @@
 use super::super::commit::{CommitMetadata, Committed};
 use super::super::event::{Action, LoadOutcome, PutOutcome, StopReason, Ticket};
 use super::super::mutation::Mutation;
-use super::super::state::{ChainId, Close, EntryId, EntryNumber, EntryRef, LaneState, Offset, Scope};
+use super::super::state::{ChainId, Close, EntryId, EntryNumber, EntryRef, Held, LaneState, Offset, Scope};
 use super::super::time::{Epoch, EventTime};
-use super::{Lane, Live, Phase};
+use super::{Fresh, Lane, Live, Phase};
 
 /// The shortest and the longest wait before the same bytes are sent again, in milliseconds.
 const SEND_AGAIN_MS: (u64, u64) = (200, 10_000);
 /// How long to wait before a commit that failed is repeated, in milliseconds.
 const COMMIT_AGAIN_MS: u64 = 5_000;
+/// How often in a row rows to take over may be gone, although recovering shows nobody ahead, before the lane stops.
+const MOST_GONE: u32 = 5;
 
 /// The append under way.
 #[derive(Debug)]
@@ -137,7 +139,7 @@ impl Lane {
 
     /// Returns the scopes that have rows which no close has taken, in memory or in entries.
     fn open(&self) -> impl Iterator<Item = Scope> + '_ {
-        self.base.waiting.keys().chain(&self.live.fresh).copied()
+        self.base.waiting.keys().chain(self.live.fresh.keys()).copied()
     }
 
     /// Whether late rows and dead letters must be published although no epoch closes.
@@ -215,11 +217,12 @@ impl Lane {
         if self.base.entry.number > EntryNumber(0) && self.commit.is_acknowledged(self.base.entry.number) {
             state.accepted_offset = None;
         }
-        for scope in std::mem::take(&mut self.live.fresh) {
-            state.waiting.entry(scope).or_default().push(entry);
+        for (scope, Fresh { rows, bytes }) in std::mem::take(&mut self.live.fresh) {
+            state.waiting.entry(scope).or_default().push(Held { entry, rows, bytes });
         }
         state.closes.retain(|close| !self.publication.is_finished(close));
         self.close(&mut state, flushes);
+        let take_over = self.merge(&mut state);
         self.live.closed_through = through;
         self.unsaid_since_ms = None;
         self.flush = false;
@@ -231,7 +234,7 @@ impl Lane {
             }
         }
         let ticket = self.ticket();
-        self.actions.push_back(Action::Append { ticket, state: Box::new(state.clone()) });
+        self.actions.push_back(Action::Append { ticket, state: Box::new(state.clone()), take_over });
         self.pending = Some(Pending { state, ticket, step: PendingStep::Sent, attempts: 0 });
     }
 
@@ -262,7 +265,7 @@ impl Lane {
         for scope in due {
             let rows = state.waiting.remove(&scope).unwrap_or_default();
             if self.breaks(Mutation::LateOfTheClosingEntryTwice) && matches!(scope, Scope::Late(_)) {
-                let here: Vec<EntryRef> = rows.iter().filter(|held| **held == state.entry).copied().collect();
+                let here: Vec<Held> = rows.iter().filter(|held| held.entry == state.entry).copied().collect();
                 if !here.is_empty() {
                     state.waiting.insert(scope, here);
                 }
@@ -272,9 +275,11 @@ impl Lane {
         }
     }
 
-    fn decide_close(&self, state: &LaneState, scope: Scope, rows: Vec<EntryRef>) -> Close {
+    fn decide_close(&self, state: &mut LaneState, scope: Scope, rows: Vec<Held>) -> Close {
+        state.closes_decided += u64::from(!rows.is_empty());
+        let sequence = if rows.is_empty() { 0 } else { state.closes_decided };
         let LaneState { entry, position, totals, .. } = *state;
-        Close { scope, entry, position, totals, rows, recipe: self.config.recipe.clone() }
+        Close { scope, sequence, entry, position, totals, rows, recipe: self.config.recipe.clone() }
     }
 
     /// Takes what became of the PUT.
@@ -291,6 +296,17 @@ impl Lane {
                 pending.step = PendingStep::Waiting { until_ms, ask };
             }
         }
+    }
+
+    /// An entry whose rows were to be taken over is gone: somebody else is ahead. Nothing was created: forget what is in memory, and recover.
+    pub(super) fn take_over_gone(&mut self, ticket: Ticket) {
+        let Some(pending) = self.pending.as_ref().filter(|pending| pending.ticket == ticket) else { return };
+        let what = format!("entry {}, which takes rows over,", pending.state.entry.number);
+        self.gone += 1;
+        if self.gone >= MOST_GONE {
+            return self.stop(StopReason::MissingRows { what });
+        }
+        self.conflict();
     }
 
     fn ask_whose(&mut self) {
@@ -333,13 +349,11 @@ impl Lane {
             LoadOutcome::Found(found) if found.entry.id == pending.state.entry.id => self.created(),
             LoadOutcome::Found(_) => self.conflict(),
             LoadOutcome::Absent if rebuild => {
-                self.live.fresh = pending
-                    .state
-                    .waiting
-                    .iter()
-                    .filter(|(_, held)| held.contains(&pending.state.entry))
-                    .map(|(scope, _)| *scope)
-                    .collect();
+                let own = pending.state.entry;
+                let of = |held: &[Held]| held.iter().find(|held| held.entry == own).copied();
+                let fresh = pending.state.waiting.iter().filter_map(|(scope, held)| Some((*scope, of(held)?)));
+                self.live.fresh =
+                    fresh.map(|(scope, Held { rows, bytes, .. })| (scope, Fresh { rows, bytes })).collect();
                 self.pending = None;
                 self.flush = true;
             }
@@ -361,6 +375,7 @@ impl Lane {
     fn created(&mut self) {
         let Some(pending) = self.pending.take() else { return };
         self.base = pending.state;
+        self.gone = 0;
         self.existing.insert(self.base.entry.number, None);
         let keeps_listing = self.breaks(Mutation::CheckByOlderListing);
         self.publication.newest_changed(&self.base, keeps_listing);

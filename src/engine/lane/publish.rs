@@ -217,8 +217,8 @@ impl Lane {
                 if self.publication.stale >= MOST_STALE
                     && let Some(close) = self.base.closes.iter().find(|close| key(close) == done)
                 {
-                    let close = close.to_string();
-                    self.stop(StopReason::MissingRows { close });
+                    let what = format!("the files of {close}");
+                    self.stop(StopReason::MissingRows { what });
                 }
             }
         }
@@ -316,6 +316,6 @@ impl Lane {
         let waiting = self.base.waiting.iter().filter(|(scope, _)| !skip_late || matches!(scope, Scope::OnTime(_)));
         let waiting = waiting.flat_map(|(_, held)| held);
         let closes = self.base.closes.iter().filter(|_| !skip_closes).flat_map(|close| &close.rows);
-        waiting.chain(closes).map(|held| held.number).collect()
+        waiting.chain(closes).map(|held| held.entry.number).collect()
     }
 }

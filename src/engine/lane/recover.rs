@@ -56,6 +56,7 @@ pub(super) fn before_the_first_entry(identity: &LaneIdentity) -> LaneState {
         max_event_time: None,
         closed_through: None,
         waiting: BTreeMap::new(),
+        closes_decided: 0,
         closes: Vec::new(),
         totals: Totals::default(),
         accepted_offset: None,

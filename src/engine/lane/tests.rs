@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::engine::commit::CommitMetadata;
-use crate::engine::event::{LoadOutcome, PublishOutcome, PutOutcome};
-use crate::engine::state::{ChainId, Close, EntryId, EntryRef, PartitionId};
+use crate::engine::event::{LoadOutcome, PublishOutcome, PutOutcome, TakeOver};
+use crate::engine::state::{ChainId, Close, EntryId, EntryRef, Held, PartitionId};
 use crate::engine::time::Epoch;
 
 const MINUTE_US: i64 = 60_000_000;
@@ -28,6 +28,7 @@ fn config() -> LaneConfig {
         commit_interval_ms: 60_000,
         idle_timeout_ms: 300_000,
         collect_grace_ms: 10_000,
+        merge: MergeConfig { most_entries: 3, most_bytes: 1_000 },
         recipe: Recipe {
             partition_by: vec!["page".to_owned()],
             max_buckets: 10,
@@ -110,13 +111,13 @@ impl Bench {
     }
 
     fn place(&mut self, offset: i64, clock: &str) -> Placement {
-        self.lane.place(Offset(offset), at(clock), None)
+        self.lane.place(Offset(offset), at(clock), None, 10)
     }
 
     /// The next append, which is created; the commit and whatever follows is left to ask for.
     fn append(&mut self) -> LaneState {
         let asked = self.ask();
-        let Some(Action::Append { ticket, state }) = asked else { panic!("appends, not {asked:?}") };
+        let Some(Action::Append { ticket, state, .. }) = asked else { panic!("appends, not {asked:?}") };
         self.tell(Input::Appended { ticket, outcome: PutOutcome::Created });
         *state
     }
@@ -159,6 +160,10 @@ fn state(number: u64, position: i64) -> LaneState {
     state
 }
 
+fn held(entry: EntryRef, rows: u64) -> Held {
+    Held { entry, rows, bytes: rows * 10 }
+}
+
 fn on_time(clock: &str) -> Placement {
     Placement::Row(Scope::OnTime(epoch(clock)))
 }
@@ -193,18 +198,18 @@ fn an_epoch_closes_when_the_watermark_reaches_its_end_and_takes_the_entries_that
     bench.place(12, "12:35");
     let third = bench.append();
     let closed: Vec<_> = third.closes.iter().map(|close| (close.scope, close.rows.clone())).collect();
-    assert_eq!(closed, [(Scope::OnTime(epoch("12:15")), vec![first.entry])]);
+    assert_eq!(closed, [(Scope::OnTime(epoch("12:15")), vec![held(first.entry, 1)])]);
     assert_eq!(third.waiting.keys().copied().collect::<Vec<_>>(), [Scope::OnTime(epoch("12:30"))]);
-    assert_eq!(third.waiting[&Scope::OnTime(epoch("12:30"))], [second.entry, third.entry]);
+    assert_eq!(third.waiting[&Scope::OnTime(epoch("12:30"))], [held(second.entry, 1), held(third.entry, 1)]);
 }
 
 #[test]
 fn a_kafka_timestamp_caps_the_watermark() {
     let mut bench = Bench::fresh(config());
     // A producer's clock is 40 minutes ahead.
-    bench.lane.place(Offset(10), at("12:40"), Some(at("12:01")));
+    bench.lane.place(Offset(10), at("12:40"), Some(at("12:01")), 10);
     assert_eq!(bench.lane.watermark(), Some(at("11:56")));
-    assert_eq!(bench.lane.place(Offset(11), at("12:00"), Some(at("12:01"))), on_time("12:00"));
+    assert_eq!(bench.lane.place(Offset(11), at("12:00"), Some(at("12:01")), 10), on_time("12:00"));
 }
 
 #[test]
@@ -235,7 +240,7 @@ fn what_is_read_is_appended_and_committed_within_the_commit_interval() {
 fn a_put_without_an_answer_is_sent_again_with_the_very_same_bytes() {
     let mut bench = Bench::fresh(config());
     bench.place(10, "12:00");
-    let Some(Action::Append { ticket, state }) = bench.ask() else { panic!("appends") };
+    let Some(Action::Append { ticket, state, .. }) = bench.ask() else { panic!("appends") };
     bench.tell(Input::Appended { ticket, outcome: PutOutcome::NoAnswer });
     bench.place(11, "12:01"); // reading goes on
     assert_eq!(bench.ask(), None);
@@ -293,7 +298,7 @@ fn late_rows_and_dead_letters_are_published_with_the_next_close() {
     bench.check(&[1]);
     bench.mark();
     bench.place(11, "11:50");
-    bench.lane.dead_letter(Offset(12));
+    bench.lane.dead_letter(Offset(12), 10);
     bench.wait(60_000);
     let waiting = bench.append();
     let scopes: Vec<Scope> = waiting.waiting.keys().copied().collect();
@@ -510,7 +515,9 @@ fn a_bounded_run_closes_everything_and_is_settled_when_all_is_said() {
 #[test]
 fn entries_that_nothing_needs_are_collected_after_the_grace_time_and_the_newest_never() {
     let mut newest = state(9, 20);
-    newest.waiting.insert(Scope::OnTime(epoch("12:00")), vec![EntryRef { number: EntryNumber(6), id: EntryId(6) }]);
+    newest
+        .waiting
+        .insert(Scope::OnTime(epoch("12:00")), vec![held(EntryRef { number: EntryNumber(6), id: EntryId(6) }, 1)]);
     let mut bench = Bench::recovering(config(), Committed::Nothing, &newest);
     bench.commit();
     bench.start(20);
@@ -600,4 +607,81 @@ fn the_end_of_the_log_does_not_move_the_position_over_records_that_were_turned_a
         bench.tell(Input::AtEnd { offset: Offset(14) });
         assert_eq!(bench.lane.position(), Offset(10));
     }
+}
+
+/// A lane whose epoch 12:00 is in three entries, which is the most.
+fn lane_with_many_entries() -> (Bench, Vec<Held>) {
+    let mut bench = Bench::fresh(config());
+    let mut holding = Vec::new();
+    for offset in 10..13 {
+        bench.place(offset, "12:01");
+        bench.tell(Input::Flush);
+        let state = bench.append();
+        bench.commit();
+        while let Some(action) = bench.ask() {
+            match action {
+                Action::Mark { ticket, .. } => bench.tell(Input::Marked { ticket, done: true }),
+                Action::List { ticket, .. } => {
+                    let numbers = (1..=state.entry.number.0).map(EntryNumber).collect();
+                    bench.tell(Input::Listed { ticket, numbers: Some(numbers) });
+                }
+                other => panic!("not {other:?}"),
+            }
+        }
+        holding.push(held(state.entry, 1));
+    }
+    (bench, holding)
+}
+
+#[test]
+fn an_epoch_in_many_entries_is_taken_over_by_the_next_one() {
+    let (mut bench, holding) = lane_with_many_entries();
+    bench.place(13, "12:02");
+    bench.tell(Input::Flush);
+    let Some(Action::Append { ticket, state, take_over }) = bench.ask() else { panic!("appends") };
+    let scope = Scope::OnTime(epoch("12:00"));
+    assert_eq!(take_over, [TakeOver { scope, held: holding }]);
+    assert_eq!(state.waiting[&scope], [held(state.entry, 4)]);
+    bench.tell(Input::Appended { ticket, outcome: PutOutcome::Created });
+    bench.commit();
+    // What was taken over is needed no more: it is collected after the grace time.
+    bench.check(&[1, 2, 3, 4, 5]);
+    assert_eq!(bench.ask(), None);
+    bench.wait(10_000);
+    assert_eq!(bench.ask(), Some(Action::Collect { numbers: [2, 3, 4].map(EntryNumber).to_vec() }));
+}
+
+#[test]
+fn a_handover_takes_nothing_over() {
+    let (mut bench, holding) = lane_with_many_entries();
+    bench.place(13, "12:02");
+    bench.tell(Input::HandOver);
+    let Some(Action::Append { state, take_over, .. }) = bench.ask() else { panic!("appends") };
+    assert_eq!(take_over, []);
+    assert_eq!(state.waiting[&Scope::OnTime(epoch("12:00"))].len(), holding.len() + 1);
+}
+
+#[test]
+fn rows_that_are_gone_when_they_are_to_be_taken_over_send_the_lane_back_to_the_log() {
+    let (mut bench, _) = lane_with_many_entries();
+    let newest = bench.lane.newest().clone();
+    for round in 1.. {
+        bench.place(13, "12:02");
+        bench.tell(Input::Flush);
+        let Some(Action::Append { ticket, .. }) = bench.ask() else { panic!("appends") };
+        bench.tell(Input::TakeOverGone { ticket });
+        assert_eq!(bench.ask(), Some(Action::Forget));
+        if round == 5 {
+            break;
+        }
+        let Some(Action::List { ticket, .. }) = bench.ask() else { panic!("recovers") };
+        bench.tell(Input::Listed { ticket, numbers: Some(vec![newest.entry.number]) });
+        let Some(Action::Load { ticket, .. }) = bench.ask() else { panic!("loads the newest") };
+        bench.tell(Input::Loaded { ticket, outcome: LoadOutcome::Found(Box::new(newest.clone())) });
+        bench.commit();
+        bench.start(13);
+    }
+    // Nobody is ahead, and the rows are gone all the same.
+    let Some(Action::Stop { reason }) = bench.ask() else { panic!("stops") };
+    assert!(matches!(reason, StopReason::MissingRows { .. }), "{reason}");
 }

@@ -9,11 +9,6 @@ use crate::engine::lane::Lane;
 
 impl Simulation {
     pub(super) fn fault(&mut self) {
-        self.hold_back();
-        if self.stuck.is_some() && self.chance(950) {
-            // The next owner has time to get ahead.
-            return;
-        }
         if self.chance(self.weights.crash) {
             let id = self.rng.random_range(0..2);
             self.note(|_| format!("process {id} crashes"));
@@ -38,43 +33,13 @@ impl Simulation {
         }
         // A zombie learns of its loss at last.
         let zombie = 1 - self.owner;
-        let unaware = if self.stuck == Some(zombie) { 3 } else { 30 };
-        if self.chance(unaware) && !self.processes[zombie].frozen && self.processes[zombie].lane.is_some() {
+        if self.chance(self.weights.unaware) && !self.processes[zombie].frozen && self.processes[zombie].lane.is_some()
+        {
             self.note(|_| format!("process {zombie} drops the lane that it has lost"));
             self.processes[zombie].forget();
         }
         if self.chance(self.weights.compact) {
             self.compact();
-        }
-    }
-
-    /// Requests of the owner get stuck, an append among them, and the partition moves on. They are most likely to land where it hurts:
-    /// when the number of that append has been used and collected by the next owner.
-    fn hold_back(&mut self) {
-        let appends = |simulation: &Self, id: usize| -> Vec<String> {
-            let of = simulation.network.iter().filter(|request| request.process == id && request.answer.is_none());
-            of.filter_map(|request| match &request.op {
-                Op::Create { key, .. } if key.starts_with("log/") => Some(key.clone()),
-                _ => None,
-            })
-            .collect()
-        };
-        if let Some(id) = self.stuck {
-            let objects = &self.store.objects;
-            let is_hole = |key: &String| {
-                !objects.contains_key(key)
-                    && objects.range(key.clone()..).next().is_some_and(|(key, _)| key.starts_with("log/"))
-            };
-            let hurts = appends(self, id).iter().any(is_hole);
-            if self.chance(if hurts { 200 } else { 3 }) {
-                self.stuck = None;
-                self.note(|_| "the network flows again".to_owned());
-            }
-        } else if self.chance(self.weights.stick) && !appends(self, self.owner).is_empty() {
-            let id = self.owner;
-            self.stuck = Some(id);
-            self.note(|_| format!("requests of process {id} are stuck"));
-            self.assign(1 - id);
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::store::{Answer, Object, Op, Row, Store, closed_key, entry_key};
 use crate::engine::commit::Committed;
-use crate::engine::event::{Action, Input, LoadOutcome, Now, PublishOutcome, PutOutcome, StopReason, Ticket};
+use crate::engine::event::{Action, Input, LoadOutcome, Now, PublishOutcome, PutOutcome, StopReason, TakeOver, Ticket};
 use crate::engine::lane::{Lane, LaneConfig, Placement};
 use crate::engine::mutation::Mutation;
 use crate::engine::publish::{PublishJob, PublishStep, StepOutcome};
@@ -12,11 +12,14 @@ use crate::engine::state::{Close, EntryNumber, EntryRef, LaneIdentity, LaneState
 
 /// Buckets of the simulation: a record's bucket is its offset modulo this.
 const BUCKETS: i64 = 2;
+/// The size of a record.
+const RECORD_BYTES: usize = 10;
 
 /// Who waits for an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Caller {
     Lane { ticket: Ticket },
+    Draft { ticket: Ticket },
     Job { ticket: Ticket },
     Mark { ticket: Ticket },
     Nobody,
@@ -29,7 +32,25 @@ pub(super) struct Request {
     pub(super) life: u64,
     pub(super) caller: Caller,
     pub(super) op: Op,
+    /// The step before which it does not reach its goal.
+    pub(super) not_before: u64,
     pub(super) answer: Option<Answer>,
+}
+
+impl Request {
+    /// Returns the same request, for whose answer nobody waits.
+    pub(super) fn nobodys(&self, not_before: u64) -> Self {
+        Self { caller: Caller::Nobody, life: u64::MAX, not_before, ..self.clone() }
+    }
+}
+
+/// An entry before it is bytes: rows of older ones are still to be read.
+#[derive(Debug)]
+struct Draft {
+    ticket: Ticket,
+    state: LaneState,
+    reads: VecDeque<(EntryRef, Scope)>,
+    rows: Vec<Row>,
 }
 
 #[derive(Debug)]
@@ -55,6 +76,7 @@ pub(super) struct Process {
     pub(super) lane: Option<Lane>,
     pub(super) stopped: Option<StopReason>,
     buffer: Vec<Row>,
+    draft: Option<Draft>,
     kept: Option<(EntryRef, Op, Vec<Row>)>,
     jobs: Vec<Job>,
     /// The entries that this life has built.
@@ -72,6 +94,7 @@ impl Process {
             lane: None,
             stopped: None,
             buffer: Vec::new(),
+            draft: None,
             kept: None,
             jobs: Vec::new(),
             own: BTreeSet::new(),
@@ -84,6 +107,7 @@ impl Process {
         self.life += 1;
         self.lane = None;
         self.buffer.clear();
+        self.draft = None;
         self.kept = None;
         self.jobs.clear();
         self.own.clear();
@@ -121,10 +145,10 @@ impl Process {
         let Some(lane) = &mut self.lane else { return };
         let scope = match record.time {
             None => {
-                lane.dead_letter(offset);
+                lane.dead_letter(offset, RECORD_BYTES);
                 Scope::DeadLetter
             }
-            Some(time) => match lane.place(offset, time, Some(record.kafka_timestamp)) {
+            Some(time) => match lane.place(offset, time, Some(record.kafka_timestamp), RECORD_BYTES) {
                 Placement::Row(scope) => scope,
                 Placement::LateDeadLetter => Scope::DeadLetter,
                 Placement::Dropped => return,
@@ -161,7 +185,7 @@ impl Process {
                     self.tell(now, Input::OutOfRange { ticket, low, high });
                 }
                 Action::Start { ticket, .. } => self.tell(now, Input::Started { ticket }),
-                Action::Append { ticket, state } => self.append(network, ticket, &state),
+                Action::Append { ticket, state, take_over } => self.draft(network, ticket, *state, &take_over),
                 Action::AppendAgain { ticket, entry } => {
                     if let Some((kept, op, _)) = &self.kept
                         && *kept == entry
@@ -185,6 +209,7 @@ impl Process {
                 Action::Forget => {
                     gave_way = self.lane.as_ref().map(|lane| lane.newest().entry.number);
                     self.buffer.clear();
+                    self.draft = None;
                     self.kept = None;
                 }
                 Action::Stop { reason } => self.stopped = Some(reason),
@@ -193,8 +218,45 @@ impl Process {
         gave_way
     }
 
-    fn append(&mut self, network: &mut Vec<Request>, ticket: Ticket, state: &LaneState) {
-        let mut rows = std::mem::take(&mut self.buffer);
+    fn draft(&mut self, network: &mut Vec<Request>, ticket: Ticket, state: LaneState, take_over: &[TakeOver]) {
+        let reads = take_over.iter().flat_map(|taken| taken.held.iter().map(|older| (older.entry, taken.scope)));
+        let rows = std::mem::take(&mut self.buffer);
+        self.draft = Some(Draft { ticket, state, reads: reads.collect(), rows });
+        self.go_on_drafting(network);
+    }
+
+    /// Reads the next of the rows that are taken over, or creates the entry.
+    fn go_on_drafting(&mut self, network: &mut Vec<Request>) {
+        let Some(draft) = self.draft.take() else { return };
+        match draft.reads.front() {
+            Some((older, _)) => {
+                let (ticket, key) = (draft.ticket, format!("log/{:020}", older.number.0));
+                self.draft = Some(draft);
+                self.request(network, Caller::Draft { ticket }, Op::Get { key });
+            }
+            None => self.append(network, draft.ticket, &draft.state, draft.rows),
+        }
+    }
+
+    fn draft_answered(&mut self, network: &mut Vec<Request>, ticket: Ticket, answer: Answer, now: Now) {
+        let Some(draft) = self.draft.as_mut().filter(|draft| draft.ticket == ticket) else { return };
+        let Answer::Got(found) = answer else { return self.go_on_drafting(network) };
+        let Some((older, scope)) = draft.reads.pop_front() else { return };
+        match found {
+            Some(Object::Entry { entry, rows, .. })
+                if entry.id == older.id || self.mutation == Mutation::IgnoreEntryIds =>
+            {
+                draft.rows.extend(rows.iter().filter(|row| row.scope == scope));
+                self.go_on_drafting(network);
+            }
+            _ => {
+                self.draft = None;
+                self.tell(now, Input::TakeOverGone { ticket });
+            }
+        }
+    }
+
+    fn append(&mut self, network: &mut Vec<Request>, ticket: Ticket, state: &LaneState, mut rows: Vec<Row>) {
         if let Some((kept, _, held)) = &self.kept
             && kept.number == state.entry.number
         {
@@ -233,6 +295,7 @@ impl Process {
                 self.tell(now, Input::Marked { ticket: *ticket, done });
             }
             Caller::Job { ticket } => self.job_answered(network, *ticket, answer, now),
+            Caller::Draft { ticket } => self.draft_answered(network, *ticket, answer, now),
             Caller::Nobody => {}
         }
     }
@@ -244,7 +307,7 @@ impl Process {
     }
 
     fn start_job(&mut self, network: &mut Vec<Request>, ticket: Ticket, close: Close) {
-        let reads = close.rows.iter().copied().collect();
+        let reads = close.rows.iter().map(|held| held.entry).collect();
         let job = PublishJob::default();
         let (gathered, files, reading_back, written) = (Vec::new(), VecDeque::new(), None, Vec::new());
         let mut job = Job { ticket, close, job, reads, gathered, files, reading_back, written };
@@ -294,7 +357,7 @@ impl Process {
         let ended = outcome.and_then(|outcome| job.job.handle(outcome));
         if job.job.step() == PublishStep::LookForReceipt {
             // From the beginning: the receipt that was said to be there may not be.
-            job.reads = job.close.rows.iter().copied().collect();
+            job.reads = job.close.rows.iter().map(|held| held.entry).collect();
             job.gathered.clear();
             job.written.clear();
         }
@@ -314,7 +377,7 @@ impl Process {
     }
 
     fn request(&mut self, network: &mut Vec<Request>, caller: Caller, op: Op) {
-        network.push(Request { process: self.id, life: self.life, caller, op, answer: None });
+        network.push(Request { process: self.id, life: self.life, caller, op, not_before: 0, answer: None });
     }
 }
 

@@ -66,6 +66,8 @@ pub(super) struct Store {
     pub(super) objects: BTreeMap<String, Object>,
     pub(super) compacted: Compacted,
     pub(super) committed: Option<(Offset, String)>,
+    /// Every commit that was ever sent.
+    pub(super) commits: Vec<(Offset, String)>,
     /// At which step each published file and each closed-through object appeared.
     pub(super) appeared: BTreeMap<String, u64>,
     pub(super) mutation: Mutation,
@@ -132,6 +134,7 @@ impl Store {
             }
             Op::Commit { offset, metadata } => {
                 self.committed = Some((*offset, metadata.clone()));
+                self.commits.push((*offset, metadata.clone()));
                 Answer::Done
             }
         }

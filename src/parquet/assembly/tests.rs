@@ -118,7 +118,7 @@ fn a_file_has_the_users_columns_without_the_folders_and_says_where_it_came_from(
 #[test]
 fn an_entry_with_another_id_is_refused() {
     let mut other = close(now(), &[1, 2, 4]);
-    other.rows[1].id = EntryId(0xbad);
+    other.rows[1].entry.id = EntryId(0xbad);
     let error = assembly(&other, three_entries()).expect_err("another entry 2").to_string();
     assert_eq!(error, "entry 2 is 000000000000abc2, the close names 0000000000000bad");
 }

@@ -1,61 +1,98 @@
-//! Deliberate bugs: a suite that cannot fail proves nothing. Each of these runs until the suite has noticed.
+//! Deliberate bugs: a suite that cannot fail proves nothing. A run ends when the suite, or the program itself, has noticed.
 
-use std::time::Instant;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
+};
 
 use rand::RngExt;
 
 use super::End;
 use crate::{
-    common::{process::Signal, wait_for},
-    instance::PATIENCE,
+    common::wait_for,
+    instance::{Instance, PATIENCE},
     stage::Stage,
 };
 
 /// How many faults the suite gets.
-const MOST_FAULTS: usize = 12;
+const MOST_FAULTS: usize = 10;
 
 /// Entries are put whether they are there or not: the fence is gone.
 pub(super) fn unfenced(stage: &mut Stage) -> End {
-    zombies(stage, "store.unfenced=return", "append.before")
+    with_bug(stage, "store.unfenced=return", "append.before", "stop")
 }
 
-/// A close is published before the entry that decides it is there.
+/// A close is published before the entry that decides it is there, and its instance dies between the two.
 pub(super) fn publish_before_append(stage: &mut Stage) -> End {
-    zombies(stage, "rule.broken=return(publish-before-append)", "append.before")
+    with_bug(stage, "rule.broken=return(publish-before-append)", "append.closing", "kill:500")
 }
 
-/// Entries are collected by whoever believes itself ahead, without a listing.
+/// Entries are collected on the word of an entry that no listing has confirmed.
 pub(super) fn collect_unchecked(stage: &mut Stage) -> End {
-    zombies(stage, "rule.broken=return(collect-unchecked)", "append.before")
+    with_bug(stage, "rule.broken=return(collect-unchecked)", "append.before", "stop")
 }
 
-/// An instance freezes where the bug matters most, another goes on in its lanes, it wakes up; again and again.
-fn zombies(stage: &mut Stage, bug: &str, point: &str) -> End {
+/// Entries are collected although a close that is not published yet needs them.
+pub(super) fn collect_without_closes(stage: &mut Stage) -> End {
+    with_bug(stage, "rule.broken=return(collect-without-closes)", "publish.before", "stop")
+}
+
+/// An instance freezes or dies where the bug matters, another goes on in its lanes, a frozen one wakes up; again and again.
+fn with_bug(stage: &mut Stage, bug: &str, point: &str, fate: &str) -> End {
     stage.fail_points.push(bug.to_owned());
-    stage.produce(&[]);
+    // More rows of an epoch are in entries before the one that closes it, and more late rows wait for a close.
+    stage.commit_interval = "150ms";
+    stage.produce(&["--late", "0.1"]);
     let mut survivor = stage.start();
     survivor.wait_until_it_works();
+    for fault in 1..=MOST_FAULTS {
+        let noticed = strike(stage, &mut survivor, point, fate);
+        if let Some(how) = noticed {
+            return End::Noticed(format!("after {fault} faults {how}"));
+        }
+    }
+    let judged = catch_unwind(AssertUnwindSafe(|| stage.finish(vec![survivor])));
+    match judged.map(|verdict| verdict.problem()) {
+        Ok(None) => End::Unnoticed(format!("{MOST_FAULTS} faults, and every record is there once")),
+        Ok(Some(problem)) => End::Noticed(format!("after {MOST_FAULTS} faults: {problem}")),
+        Err(_) => End::Noticed(format!("after {MOST_FAULTS} faults the instances could not go on")),
+    }
+}
+
+/// One fault. Returns how it was noticed, if it was.
+fn strike(stage: &mut Stage, survivor: &mut Instance, point: &str, fate: &str) -> Option<String> {
+    let pass = stage.random.random_range(0..6);
+    let mut victim = stage.start_with_fate(point, pass, fate);
+    let met = wait_for("the victim meets its fate, or a lane stops", PATIENCE, || {
+        let met = victim.is_frozen() || victim.process.ended().is_some();
+        let stopped = a_lane_stopped(&victim).or_else(|| a_lane_stopped(survivor));
+        stopped.map(Some).or(met.then_some(None))
+    });
+    stage.fault(&format!("{fate} at {point}, pass {pass}"));
+    if met.is_some() {
+        return met;
+    }
     let all = f64::from(stage.partitions);
-    for _ in 0..MOST_FAULTS {
-        let pass = stage.random.random_range(2..20);
-        let mut victim = stage.start_with_fate(point, pass, "stop");
-        wait_for("the victim freezes", PATIENCE, || {
-            (victim.is_frozen() || victim.process.ended().is_some()).then_some(())
-        });
-        stage.fault(&format!("frozen at {point}, pass {pass}"));
-        wait_for("the other one has all partitions", PATIENCE, || {
-            (survivor.assigned() == all || survivor.process.ended().is_some()).then_some(())
-        });
+    wait_for("the other one has all partitions", PATIENCE, || {
+        (survivor.assigned() == all || a_lane_stopped(survivor).is_some()).then_some(())
+    });
+    if a_lane_stopped(survivor).is_none() {
         stage.wait_until_caught_up(Instant::now());
-        victim.process.signal(Signal::Cont);
+    }
+    if victim.is_frozen() {
+        victim.wake();
         wait_for("the victim is back", PATIENCE, || {
             (victim.assigned() > 0.0 || victim.process.ended().is_some()).then_some(())
         });
+        stage.wait_until_caught_up(Instant::now());
         victim.process.terminate(PATIENCE);
     }
-    let verdict = stage.finish(vec![survivor]);
-    match verdict.problem() {
-        Some(problem) => End::Noticed(format!("after {MOST_FAULTS} faults: {problem}")),
-        None => End::Unnoticed(format!("{MOST_FAULTS} faults, and every record is there once")),
-    }
+    a_lane_stopped(&victim).or_else(|| a_lane_stopped(survivor))
+}
+
+/// Why a lane of an instance has stopped, if one has: the program has noticed by itself.
+fn a_lane_stopped(instance: &Instance) -> Option<String> {
+    let said = instance.process.stderr();
+    let line = said.lines().find(|line| line.contains("partition stopped: "))?;
+    Some(format!("a lane stopped itself: {}", line.split("partition stopped: ").last().unwrap_or_default()))
 }
