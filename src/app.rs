@@ -14,6 +14,7 @@ mod instance;
 mod io;
 mod marking;
 mod publisher;
+mod pulse;
 mod runner;
 mod tally;
 pub mod topic;

@@ -49,7 +49,6 @@ mod armed {
         match said("rule.broken").as_deref() {
             Some("publish-before-append") => Mutation::PublishBeforeAppend,
             Some("collect-without-closes") => Mutation::CollectWithoutCloses,
-            Some("collect-unchecked") => Mutation::CollectUnchecked,
             _ => Mutation::None,
         }
     }

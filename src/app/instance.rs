@@ -18,6 +18,7 @@ use super::clock;
 use super::group::Group;
 use super::guard::Guard;
 use super::io::Shared;
+use super::pulse::Pulse;
 use super::runner::LaneStatus;
 use super::tally::{Summary, Tally};
 use super::topic::{self, Topic};
@@ -157,7 +158,7 @@ impl Instance {
         self.metrics.set_memory_limit(self.config.operation.memory_limit.as_u64());
         let Progress { board, tally } = self.progress();
         let Started { group, consumer, ask, threads } = self.start(&budget, &board, &tally)?;
-        let outcome = self.watch(&group, &consumer, &board, &budget, &threads).await;
+        let outcome = self.watch(&group, &consumer, &board, &budget, &threads, &ask).await;
         // After a failure nothing more is appended: what is in memory may not be what it should be.
         let failed = board.failure().is_some();
         let ended = tokio::task::spawn_blocking(move || shut_down(&group, &ask, threads, failed));
@@ -246,10 +247,12 @@ impl Instance {
         board: &Board,
         budget: &Budget,
         threads: &Threads,
+        ask: &Sender<Request>,
     ) -> Result<(), Error> {
         let mut stop = self.stop.clone();
         let mut asked = Duration::ZERO;
-        let mut guard = Guard::new(self.config.operation.stall_timeout);
+        let (mut guard, mut pulse) =
+            (Guard::new(self.config.operation.stall_timeout), Pulse::new(self.config.operation.stall_timeout));
         self.health.set_not_ready("joining the consumer group");
         loop {
             tokio::select! {
@@ -278,7 +281,8 @@ impl Instance {
                 .collect();
             self.metrics.set_lanes_stopped(u64::try_from(stopped.len()).unwrap_or(0));
             self.metrics.set_memory_used(u64::try_from(budget.held()).unwrap_or(0));
-            if let Some(why) = self.stands_still(&mut guard, group, &lanes).await {
+            let why = pulse.feel(clock::elapsed(), ask);
+            if let Some(why) = why.or(self.stands_still(&mut guard, group, &lanes).await) {
                 board.fail(why);
                 continue;
             }

@@ -1,6 +1,6 @@
 //! What to run, and how often.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum};
 
@@ -24,9 +24,12 @@ pub(crate) struct Flags {
     /// Protocol of the consumer group [default: what each scenario wants].
     #[arg(long, value_enum)]
     pub(crate) protocol: Option<Protocol>,
-    /// How long the scenarios that know no end by themselves go on: random faults, storms, the soak.
-    #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = humantime::parse_duration)]
-    pub(crate) duration: std::time::Duration,
+    /// How long the scenarios that know no end by themselves go on: random faults, storms, the soak [default: 20s; 8s with --short].
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(crate) duration: Option<Duration>,
+    /// Be short: under one protocol what need not be under both, and each fail point under one of them.
+    #[arg(long)]
+    pub(crate) short: bool,
     /// Runs at once.
     #[arg(long, default_value_t = 1)]
     pub(crate) jobs: usize,
@@ -36,6 +39,12 @@ pub(crate) struct Flags {
     /// Append a line of JSON for each run to this file; the table is made of all its lines.
     #[arg(long, value_name = "FILE")]
     pub(crate) results: Option<PathBuf>,
+}
+
+impl Flags {
+    pub(crate) fn duration(&self) -> Duration {
+        self.duration.unwrap_or(Duration::from_secs(if self.short { 8 } else { 20 }))
+    }
 }
 
 /// How members of the group agree.

@@ -27,16 +27,22 @@ struct Run {
     protocol: Protocol,
     seed: u64,
     duration: Duration,
+    short: bool,
 }
 
 /// Runs what the flags say; returns a report of each run, and with `--results` those of earlier calls, too.
 pub(crate) fn run_all(flags: &Flags) -> Result<Vec<Report>, String> {
     let mut runs = VecDeque::new();
     for scenario in scenarios::chosen(&flags.scenario)? {
-        let protocols = flags.protocol.map_or_else(|| scenario.protocols.to_vec(), |one| vec![one]);
+        let protocols = match flags.protocol {
+            Some(one) => vec![one],
+            None if flags.short => scenarios::shared_protocols(&scenario),
+            None => scenario.protocols.to_vec(),
+        };
         for seed in flags.seed..flags.seed + flags.runs {
             for protocol in &protocols {
-                runs.push_back(Run { scenario, protocol: *protocol, seed, duration: flags.duration });
+                let (duration, short) = (flags.duration(), flags.short);
+                runs.push_back(Run { scenario, protocol: *protocol, seed, duration, short });
             }
         }
     }
@@ -141,6 +147,7 @@ impl Run {
                 return report;
             }
         };
+        stage.half = self.short;
         let played = catch_unwind(AssertUnwindSafe(|| self.scenario.play(&mut stage)));
         (report.faults, report.seconds) = (stage.faults(), stage.seconds());
         report.recovered_s = (stage.recovered().as_secs_f64() * 10.0).round() / 10.0;
@@ -169,7 +176,8 @@ impl Run {
     }
 }
 
-fn said(panic: &(dyn Any + Send)) -> String {
+/// What a panic said.
+pub(crate) fn said(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("a panic without words").to_owned()
 }

@@ -148,11 +148,10 @@ fn all() -> Vec<Scenario> {
         plain("jumps", "event times jump by hours and days", inputs::jumps).classic(),
         plain("clocks", "the clocks of the hosts jump", inputs::clocks).classic(),
         plain("hung-append", "an append never ends: the instance leaves", liveness::hung_append),
+        plain("hung-poll", "the thread that speaks to the group hangs: the instance leaves", liveness::hung_poll),
         plain("hung-worker", "a worker thread hangs: the instance leaves", liveness::hung_worker),
         plain("bug-unfenced", "entries are overwritten: the suite must notice", bugs::unfenced).classic(),
         plain("bug-publish-early", "published before the append: the suite must notice", bugs::publish_before_append)
-            .classic(),
-        plain("bug-collect-unchecked", "collected without a listing: the suite must notice", bugs::collect_unchecked)
             .classic(),
         plain(
             "bug-collect-needed",
@@ -176,6 +175,15 @@ pub(crate) fn list() -> String {
         }
     }
     text
+}
+
+/// The protocols under which a scenario is played in a short pass: both where there are points to share, else one, so that both have their turn.
+pub(crate) fn shared_protocols(scenario: &Scenario) -> Vec<Protocol> {
+    let place = all().iter().position(|one| one.name == scenario.name).unwrap_or(0);
+    match scenario.story {
+        Story::AtPoints(_) => scenario.protocols.to_vec(),
+        Story::Plain(_) => scenario.protocols.iter().cycle().skip(place).take(1).copied().collect(),
+    }
 }
 
 /// The scenarios of these names; without names, all that need not be asked for.
@@ -222,5 +230,12 @@ fn shuffled(stage: &mut Stage) -> Vec<Point> {
     use rand::seq::SliceRandom;
     let mut points = POINTS.to_vec();
     points.shuffle(&mut stage.random);
+    if stage.half {
+        let mut place = usize::from(stage.protocol == Protocol::Classic);
+        points.retain(|_| {
+            place += 1;
+            place % 2 == 0
+        });
+    }
     points
 }

@@ -28,7 +28,7 @@ const EPOCH_US: u64 = 2_000_000;
 pub(crate) const SESSION: Duration = Duration::from_secs(3);
 /// How long instances may take to catch up after a fault: much longer than the session and the work that piled up, so that a busy machine
 /// does not decide.
-const CATCH_UP: Duration = Duration::from_secs(180);
+pub(crate) const CATCH_UP: Duration = Duration::from_secs(180);
 
 const SCHEMA: &str = r#"{"type":"struct","fields":[
     {"name":"event_timestamp","type":"timestamp","nullable":true,"metadata":{}},
@@ -66,6 +66,10 @@ pub(crate) struct Stage {
     /// Fail points of every instance.
     pub(crate) fail_points: Vec<String>,
     pub(crate) commit_interval: &'static str,
+    /// How long instances may take to catch up.
+    pub(crate) catch_up: Duration,
+    /// Half of the fail points will do: the other half is for the other protocol.
+    pub(crate) half: bool,
     /// The topic forgets records.
     pub(crate) compacted: bool,
     pub(crate) measured: BTreeMap<String, f64>,
@@ -102,6 +106,8 @@ impl Stage {
             random: Pcg64Mcg::seed_from_u64(seed),
             fail_points: Vec::new(),
             commit_interval: "300ms",
+            catch_up: CATCH_UP,
+            half: false,
             compacted: false,
             measured: BTreeMap::new(),
             began: Instant::now(),
@@ -227,7 +233,7 @@ impl Stage {
     /// Waits until everything is committed that the topic holds now. Since `ended`, there is no fault any more.
     pub(crate) fn wait_until_caught_up(&mut self, ended: Instant) {
         let ends = self.ends();
-        wait_for("the instances catch up", CATCH_UP, || {
+        wait_for("the instances catch up", self.catch_up, || {
             let committed = self.view.committed()?;
             committed.iter().zip(&ends).all(|(committed, end)| committed >= end).then_some(())
         });

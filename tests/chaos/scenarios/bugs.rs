@@ -2,7 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rand::RngExt;
@@ -11,6 +11,7 @@ use super::End;
 use crate::{
     common::wait_for,
     instance::{Instance, PATIENCE},
+    runner::said,
     stage::Stage,
 };
 
@@ -27,14 +28,9 @@ pub(super) fn publish_before_append(stage: &mut Stage) -> End {
     with_bug(stage, "rule.broken=return(publish-before-append)", "append.closing", "kill:500")
 }
 
-/// Entries are collected on the word of an entry that no listing has confirmed.
-pub(super) fn collect_unchecked(stage: &mut Stage) -> End {
-    with_bug(stage, "rule.broken=return(collect-unchecked)", "append.before", "stop")
-}
-
 /// Entries are collected although a close that is not published yet needs them.
 pub(super) fn collect_without_closes(stage: &mut Stage) -> End {
-    with_bug(stage, "rule.broken=return(collect-without-closes)", "publish.before", "stop")
+    with_bug(stage, "rule.broken=return(collect-without-closes)", "publish.before", "kill:2500")
 }
 
 /// An instance freezes or dies where the bug matters, another goes on in its lanes, a frozen one wakes up; again and again.
@@ -43,20 +39,28 @@ fn with_bug(stage: &mut Stage, bug: &str, point: &str, fate: &str) -> End {
     // More rows of an epoch are in entries before the one that closes it, and more late rows wait for a close.
     stage.commit_interval = "150ms";
     stage.produce(&["--late", "0.1"]);
+    // Who does not catch up in this time, without a fault, never will.
+    stage.catch_up = Duration::from_secs(60);
+    let noticed = catch_unwind(AssertUnwindSafe(|| until_noticed(stage, point, fate)));
+    let faults = stage.faults();
+    match noticed {
+        Ok(Some(how)) => End::Noticed(format!("after {faults} faults: {how}")),
+        Ok(None) => End::Unnoticed(format!("{faults} faults, and every record is there once")),
+        Err(panic) => End::Noticed(format!("after {faults} faults: {}", said(panic.as_ref()))),
+    }
+}
+
+/// Returns how the bug was noticed. Panics when the instances cannot go on, which is noticed, too.
+fn until_noticed(stage: &mut Stage, point: &str, fate: &str) -> Option<String> {
     let mut survivor = stage.start();
     survivor.wait_until_it_works();
-    for fault in 1..=MOST_FAULTS {
+    for _ in 0..MOST_FAULTS {
         let noticed = strike(stage, &mut survivor, point, fate);
-        if let Some(how) = noticed {
-            return End::Noticed(format!("after {fault} faults {how}"));
+        if noticed.is_some() {
+            return noticed;
         }
     }
-    let judged = catch_unwind(AssertUnwindSafe(|| stage.finish(vec![survivor])));
-    match judged.map(|verdict| verdict.problem()) {
-        Ok(None) => End::Unnoticed(format!("{MOST_FAULTS} faults, and every record is there once")),
-        Ok(Some(problem)) => End::Noticed(format!("after {MOST_FAULTS} faults: {problem}")),
-        Err(_) => End::Noticed(format!("after {MOST_FAULTS} faults the instances could not go on")),
-    }
+    stage.finish(vec![survivor]).problem()
 }
 
 /// One fault. Returns how it was noticed, if it was.
