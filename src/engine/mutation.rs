@@ -28,10 +28,6 @@ pub enum Mutation {
     PublishUnchecked,
     /// Count a listing that was begun before the entry was created as its confirmation.
     CheckByOlderListing,
-    /// Recover by trying the numbers one after the other.
-    ProbeNumbers,
-    /// Believe an empty listing that began at the committed number.
-    BelievePartialListing,
     /// The key of an entry names the chain too.
     ChainInKey,
     /// Drop the lane at a conflict although it is still assigned.

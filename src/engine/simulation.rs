@@ -15,6 +15,7 @@
 mod faults;
 mod process;
 mod promises;
+mod scripts;
 mod store;
 mod tests;
 
@@ -101,6 +102,30 @@ struct Weights {
     commit_interval_ms: u64,
     collect_grace_ms: u64,
     most_entries: usize,
+}
+
+impl Weights {
+    /// Nothing goes wrong.
+    const fn none() -> Self {
+        Self {
+            lose: 0,
+            delay: 0,
+            double: 0,
+            crash: 0,
+            rebalance: 0,
+            freeze: 0,
+            compact: 0,
+            hold: 0,
+            unaware: 0,
+            old_commit: 0,
+            linger: 300,
+            read_batch: 5,
+            late: 0,
+            commit_interval_ms: 1_000,
+            collect_grace_ms: 0,
+            most_entries: 32,
+        }
+    }
 }
 
 /// Runs one history.
@@ -421,21 +446,8 @@ impl Simulation {
     /// The faults end: requests of long ago land or are lost, and one process is left.
     fn calm(&mut self) -> Result<(), String> {
         self.note(|_| "the faults end".to_owned());
-        let (lose, delay, double, crash, rebalance, freeze, compact, hold, late) = (0, 0, 0, 0, 0, 0, 0, 0, 0);
-        self.weights = Weights {
-            lose,
-            delay,
-            double,
-            crash,
-            rebalance,
-            freeze,
-            compact,
-            hold,
-            late,
-            linger: 300,
-            read_batch: 5,
-            ..self.weights
-        };
+        let Weights { commit_interval_ms, collect_grace_ms, most_entries, .. } = self.weights;
+        self.weights = Weights { commit_interval_ms, collect_grace_ms, most_entries, ..Weights::none() };
         for id in 0..2 {
             self.processes[id].frozen = false;
         }

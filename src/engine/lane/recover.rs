@@ -78,10 +78,6 @@ impl Lane {
             Committed::Ours { metadata, .. } => Some(EntryNumber(metadata.entry.0.saturating_sub(1))),
             Committed::Unknown | Committed::Nothing | Committed::Foreign { .. } | Committed::Unreadable { .. } => None,
         };
-        if let (true, Committed::Ours { metadata, .. }) = (self.breaks(Mutation::ProbeNumbers), &self.committed) {
-            let number = metadata.entry;
-            return self.ask(Step::Load { number });
-        }
         self.ask(Step::List { from });
     }
 
@@ -193,24 +189,15 @@ impl Lane {
     fn listed(&mut self, from: Option<EntryNumber>, numbers: &[EntryNumber]) {
         match numbers.iter().max() {
             Some(&number) => self.ask(Step::Load { number }),
-            None if from.is_some() && !self.breaks(Mutation::BelievePartialListing) => {
-                self.ask(Step::List { from: None })
-            }
+            None if from.is_some() => self.ask(Step::List { from: None }),
             None => self.ask(Step::LookForReceipts),
         }
     }
 
     fn loaded(&mut self, number: EntryNumber, outcome: LoadOutcome) {
         match outcome {
-            LoadOutcome::Found(state) if self.breaks(Mutation::ProbeNumbers) && self.base.entry.number < number => {
-                self.base = *state;
-                self.ask(Step::Load { number: number.next() });
-            }
             LoadOutcome::Found(state) => self.carry_on(*state),
-            // Collected since the listing: somebody was ahead. Or, when probing, the end.
-            LoadOutcome::Absent if self.breaks(Mutation::ProbeNumbers) && self.base.entry.number.0 > 0 => {
-                self.carry_on(self.base.clone());
-            }
+            // Collected since the listing: somebody was ahead.
             LoadOutcome::Absent => self.ask(Step::List { from: None }),
             LoadOutcome::Unreadable(why) => self.stop(StopReason::Unreadable { number, why }),
             LoadOutcome::NoAnswer => {}

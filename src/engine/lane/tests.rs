@@ -685,3 +685,24 @@ fn rows_that_are_gone_when_they_are_to_be_taken_over_send_the_lane_back_to_the_l
     let Some(Action::Stop { reason }) = bench.ask() else { panic!("stops") };
     assert!(matches!(reason, StopReason::MissingRows { .. }), "{reason}");
 }
+
+#[test]
+fn an_empty_answer_is_believed_only_of_a_listing_of_the_whole_log() {
+    let metadata = CommitMetadata::mirroring(&state(9, 90));
+    let mut bench = Bench::assigned(config(), Committed::Ours { offset: Offset(90), metadata });
+    let Some(Action::List { ticket, from: Some(EntryNumber(8)) }) = bench.ask() else {
+        panic!("lists from the commit on")
+    };
+    bench.tell(Input::Listed { ticket, numbers: Some(Vec::new()) });
+    let Some(Action::List { from: None, .. }) = bench.ask() else { panic!("lists the whole log") };
+}
+
+#[test]
+fn a_recovery_loads_the_newest_that_a_listing_shows_whatever_entry_the_commit_names() {
+    let metadata = CommitMetadata::mirroring(&state(2, 20));
+    let mut bench = Bench::assigned(config(), Committed::Ours { offset: Offset(20), metadata });
+    let Some(Action::List { ticket, .. }) = bench.ask() else { panic!("lists the log") };
+    // Entry 3 was collected: whoever tried the numbers would take entry 2 for the newest.
+    bench.tell(Input::Listed { ticket, numbers: Some(vec![EntryNumber(2), EntryNumber(4)]) });
+    let Some(Action::Load { number: EntryNumber(4), .. }) = bench.ask() else { panic!("loads the newest") };
+}
