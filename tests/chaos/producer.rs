@@ -3,10 +3,15 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use crate::{
-    common::{process::Process, python, wait_for},
+    common::{
+        process::{Process, Signal},
+        python, wait_for,
+    },
     instance::PATIENCE,
 };
 
@@ -15,6 +20,7 @@ use crate::{
 pub(crate) struct Producer {
     process: Process,
     pub(crate) ledger: PathBuf,
+    transactions: bool,
 }
 
 impl Producer {
@@ -24,7 +30,7 @@ impl Producer {
         let known =
             ["--brokers", brokers, "--topic", topic, "--partitions", &partitions, "--seed", &seed, "--ledger", file];
         let process = python::start("produce_steadily.py", &[&known, more].concat());
-        Self { process, ledger: ledger.to_owned() }
+        Self { process, ledger: ledger.to_owned(), transactions: more.contains(&"--transactions") }
     }
 
     /// Waits until something is acknowledged.
@@ -37,7 +43,19 @@ impl Producer {
 
     /// Ends it when all that it sent is acknowledged.
     pub(crate) fn finish(&mut self) {
-        let status = self.process.terminate(PATIENCE);
+        self.process.signal(Signal::Term);
+        let begun = Instant::now();
+        while self.process.ended().is_none() {
+            if begun.elapsed() > PATIENCE / 2 {
+                // The client sometimes waits for ever for the end of a transaction whose broker has died. Kafka then ends it: what the ledger
+                // has, and what others may read, was committed.
+                assert!(self.transactions, "the producer does not end");
+                self.process.kill();
+                return;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        let status = self.process.wait(PATIENCE);
         assert!(status.success(), "the producer ended with {status}");
     }
 }

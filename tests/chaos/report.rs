@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
-    /// Every promise was kept; or, with a deliberate bug, the suite noticed.
+    /// Every promise was kept.
     Good,
+    /// There was a deliberate bug, and it was noticed.
+    Noticed,
     /// A promise was broken; or a deliberate bug went unnoticed.
     Bad,
     /// This machine cannot do it.
@@ -49,6 +51,7 @@ impl Report {
         let Self { scenario, protocol, seed, faults, records, lost, doubled, recovered_s, seconds, .. } = self;
         let word = match self.outcome {
             Outcome::Good => "good",
+            Outcome::Noticed => "noticed",
             Outcome::Bad => "BAD",
             Outcome::Skipped => "skipped",
         };
@@ -66,31 +69,48 @@ impl Report {
     }
 }
 
-/// A Markdown table with a row for each scenario and protocol.
+/// A Markdown table with a row for each scenario and protocol, and one of the deliberate bugs.
 pub(crate) fn table(reports: &[Report]) -> String {
     let mut rows: BTreeMap<(&str, &str), Vec<&Report>> = BTreeMap::new();
-    for report in reports.iter().filter(|report| report.outcome != Outcome::Skipped) {
+    let counted = |report: &&Report| matches!(report.outcome, Outcome::Good | Outcome::Bad);
+    for report in reports.iter().filter(counted) {
         rows.entry((&report.scenario, &report.protocol)).or_default().push(report);
     }
-    let mut text = "| scenario | protocol | runs | faults | records | lost | doubled | longest time to recover |\n\
-                    | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n"
-        .to_owned();
-    let mut row = |scenario: &str, protocol: &str, of: &[&Report]| {
-        let sum = |what: fn(&Report) -> u64| of.iter().map(|report| what(report)).sum::<u64>();
-        let longest = of.iter().map(|report| report.recovered_s).fold(0.0, f64::max);
-        text.push_str(&format!(
-            "| {scenario} | {protocol} | {} | {} | {} | {} | {} | {longest:.1} s |\n",
-            of.len(),
-            sum(|report| report.faults as u64),
-            sum(|report| report.records),
-            sum(|report| report.lost),
-            sum(|report| report.doubled),
-        ));
-    };
-    for ((scenario, protocol), of) in &rows {
-        row(scenario, protocol, of);
-    }
     let all: Vec<&Report> = rows.values().flatten().copied().collect();
-    row("all", "", &all);
+    let mut text =
+        "| scenario | protocol | runs | faults | records | lost | doubled | longest time to recover | measured |\n\
+                    | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n"
+            .to_owned();
+    for ((scenario, protocol), of) in &rows {
+        text.push_str(&row(scenario, protocol, of));
+    }
+    text.push_str(&row("all", "", &all));
+    let bugs: Vec<&Report> = reports.iter().filter(|report| report.outcome == Outcome::Noticed).collect();
+    if !bugs.is_empty() {
+        text.push_str("\n| deliberate bug | seed | noticed |\n| --- | ---: | --- |\n");
+    }
+    for Report { scenario, seed, why, .. } in bugs {
+        text.push_str(&format!("| {scenario} | {seed} | {} |\n", why.as_deref().unwrap_or_default()));
+    }
     text
+}
+
+fn row(scenario: &str, protocol: &str, of: &[&Report]) -> String {
+    let sum = |what: fn(&Report) -> u64| of.iter().map(|report| what(report)).sum::<u64>();
+    let longest = of.iter().map(|report| report.recovered_s).fold(0.0, f64::max);
+    let mut measured: BTreeMap<&str, f64> = BTreeMap::new();
+    for (name, value) in of.iter().flat_map(|report| &report.measured) {
+        let most = measured.entry(name).or_insert(*value);
+        *most = most.max(*value);
+    }
+    let measured: Vec<String> = measured.iter().map(|(name, most)| format!("{name} {most}")).collect();
+    format!(
+        "| {scenario} | {protocol} | {} | {} | {} | {} | {} | {longest:.1} s | {} |\n",
+        of.len(),
+        sum(|report| report.faults as u64),
+        sum(|report| report.records),
+        sum(|report| report.lost),
+        sum(|report| report.doubled),
+        measured.join(", "),
+    )
 }

@@ -147,7 +147,7 @@ impl Run {
                 return report;
             }
         };
-        stage.half = self.short;
+        stage.short = self.short;
         let played = catch_unwind(AssertUnwindSafe(|| self.scenario.play(&mut stage)));
         (report.faults, report.seconds) = (stage.faults(), stage.seconds());
         report.recovered_s = (stage.recovered().as_secs_f64() * 10.0).round() / 10.0;
@@ -161,7 +161,7 @@ impl Run {
                     Some(problem) => (Outcome::Bad, Some(problem)),
                 }
             }
-            Ok(End::Noticed(how)) => (Outcome::Good, Some(how)),
+            Ok(End::Noticed(how)) => (Outcome::Noticed, Some(how)),
             Ok(End::Unnoticed(why)) => (Outcome::Bad, Some(why)),
             Ok(End::Skipped(why)) => (Outcome::Skipped, Some(why)),
             Err(panic) => (Outcome::Bad, Some(said(panic.as_ref()))),

@@ -230,7 +230,7 @@ fn shuffled(stage: &mut Stage) -> Vec<Point> {
     use rand::seq::SliceRandom;
     let mut points = POINTS.to_vec();
     points.shuffle(&mut stage.random);
-    if stage.half {
+    if stage.short {
         let mut place = usize::from(stage.protocol == Protocol::Classic);
         points.retain(|_| {
             place += 1;

@@ -68,8 +68,8 @@ pub(crate) struct Stage {
     pub(crate) commit_interval: &'static str,
     /// How long instances may take to catch up.
     pub(crate) catch_up: Duration,
-    /// Half of the fail points will do: the other half is for the other protocol.
-    pub(crate) half: bool,
+    /// One round of what has several, and half of the fail points: the other half is for the other protocol.
+    pub(crate) short: bool,
     /// The topic forgets records.
     pub(crate) compacted: bool,
     pub(crate) measured: BTreeMap<String, f64>,
@@ -107,7 +107,7 @@ impl Stage {
             fail_points: Vec::new(),
             commit_interval: "300ms",
             catch_up: CATCH_UP,
-            half: false,
+            short: false,
             compacted: false,
             measured: BTreeMap::new(),
             began: Instant::now(),
@@ -123,6 +123,11 @@ impl Stage {
             folder,
             view,
         }
+    }
+
+    /// Rounds of a scenario that has several.
+    pub(crate) const fn rounds(&self, most: usize) -> usize {
+        if self.short { 1 } else { most }
     }
 
     /// The folder that instances write to.
@@ -230,13 +235,16 @@ impl Stage {
         wait_for("the broker says what is committed", PATIENCE, || self.view.committed())
     }
 
+    /// Whether everything below these offsets is committed.
+    pub(crate) fn has_caught_up(&self, ends: &[i64]) -> bool {
+        let committed = self.view.committed();
+        committed.is_some_and(|committed| committed.iter().zip(ends).all(|(committed, end)| committed >= end))
+    }
+
     /// Waits until everything is committed that the topic holds now. Since `ended`, there is no fault any more.
     pub(crate) fn wait_until_caught_up(&mut self, ended: Instant) {
         let ends = self.ends();
-        wait_for("the instances catch up", self.catch_up, || {
-            let committed = self.view.committed()?;
-            committed.iter().zip(&ends).all(|(committed, end)| committed >= end).then_some(())
-        });
+        wait_for("the instances catch up", self.catch_up, || self.has_caught_up(&ends).then_some(()));
         self.recovered = self.recovered.max(ended.elapsed());
     }
 

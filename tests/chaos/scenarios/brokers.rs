@@ -45,7 +45,7 @@ pub(super) fn killed(stage: &mut Stage) -> End {
 /// The only broker is killed, and comes back: nobody can be asked anything meanwhile.
 pub(super) fn away(stage: &mut Stage) -> End {
     let members = two_at_work(stage);
-    for round in 0..2 {
+    for round in 0..stage.rounds(2) {
         stage.kafka.kill_broker(0);
         stage.fault(&format!("the only broker is killed, round {round}"));
         thread::sleep(Duration::from_secs(stage.random.random_range(2..8)));
@@ -72,7 +72,7 @@ pub(super) fn frozen(stage: &mut Stage) -> End {
 /// Every partition gets another leader, and the group another coordinator, again and again.
 pub(super) fn moved(stage: &mut Stage) -> End {
     let members = two_at_work(stage);
-    for round in 0..2 {
+    for round in 0..stage.rounds(2) {
         for partition in 0..stage.partitions {
             move_on(stage, &stage.topic.clone(), partition);
         }

@@ -2,7 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rand::RngExt;
@@ -77,21 +77,29 @@ fn strike(stage: &mut Stage, survivor: &mut Instance, point: &str, fate: &str) -
         return met;
     }
     let all = f64::from(stage.partitions);
-    wait_for("the other one has all partitions", PATIENCE, || {
-        (survivor.assigned() == all || a_lane_stopped(survivor).is_some()).then_some(())
-    });
-    if a_lane_stopped(survivor).is_none() {
-        stage.wait_until_caught_up(Instant::now());
+    let noticed = until(stage, &[&victim, survivor], "the other one has all partitions", || survivor.assigned() == all)
+        .or_else(|| until_caught_up(stage, &[&victim, survivor]));
+    if noticed.is_some() || !victim.is_frozen() {
+        return noticed;
     }
-    if victim.is_frozen() {
-        victim.wake();
-        wait_for("the victim is back", PATIENCE, || {
-            (victim.assigned() > 0.0 || victim.process.ended().is_some()).then_some(())
-        });
-        stage.wait_until_caught_up(Instant::now());
-        victim.process.terminate(PATIENCE);
-    }
-    a_lane_stopped(&victim).or_else(|| a_lane_stopped(survivor))
+    victim.wake();
+    let back = until(stage, &[&victim, survivor], "the victim is back", || victim.assigned() > 0.0);
+    let noticed = back.or_else(|| until_caught_up(stage, &[&victim, survivor]));
+    victim.process.terminate(PATIENCE);
+    noticed
+}
+
+fn until_caught_up(stage: &Stage, instances: &[&Instance]) -> Option<String> {
+    let ends = stage.ends();
+    until(stage, instances, "the instances catch up", || stage.has_caught_up(&ends))
+}
+
+/// Waits until something is so; returns why a lane has stopped, if one does first.
+fn until(stage: &Stage, instances: &[&Instance], what: &str, is_so: impl Fn() -> bool) -> Option<String> {
+    wait_for(what, stage.catch_up, || {
+        let stopped = instances.iter().find_map(|instance| a_lane_stopped(instance));
+        stopped.map(Some).or_else(|| is_so().then_some(None))
+    })
 }
 
 /// Why a lane of an instance has stopped, if one has: the program has noticed by itself.

@@ -28,7 +28,7 @@ fn hung(stage: &mut Stage, fail_point: &str, reason: &str) -> End {
     stage.produce(&[]);
     let mut survivor = stage.start();
     survivor.wait_until_it_works();
-    for _ in 0..2 {
+    for _ in 0..stage.rounds(2) {
         let (points, flags) = ([fail_point.to_owned()], ["--stall-timeout", "4s"]);
         let mut victim = stage.start_with(&Start { fail_points: &points, flags: &flags, ..Start::default() });
         let mut reported = false;

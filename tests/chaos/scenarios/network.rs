@@ -76,7 +76,7 @@ pub(super) fn half_open(stage: &mut Stage) -> End {
 fn without_network(stage: &mut Stage, what: &str, break_it: fn(&Stage), mend_it: fn(&Stage)) -> End {
     let (mut far, mut near) = two_at_work(stage);
     let all = f64::from(stage.partitions);
-    for _ in 0..2 {
+    for _ in 0..stage.rounds(2) {
         break_it(stage);
         stage.fault(&format!("one instance {what}"));
         wait_for("the other one has all partitions", PATIENCE, || {
