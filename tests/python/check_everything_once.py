@@ -53,11 +53,11 @@ def event_id(value):
         return None
 
 
-def read_ledger(path):
-    if path is None:
-        return []
-    with open(path, encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+def read_ledgers(paths):
+    """The lines of all ledgers, but for one that its producer could not end."""
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            yield from (json.loads(line) for line in file if line.endswith("\n"))
 
 
 def table(rows):
@@ -72,12 +72,12 @@ def main():
     parser.add_argument("--topic", required=True)
     parser.add_argument("--output", required=True)
     parser.add_argument("--epoch-us", type=int, required=True)
-    parser.add_argument("--ledger", help="what the producer was acknowledged")
+    parser.add_argument("--ledger", action="append", default=[], help="what a producer was acknowledged")
     parser.add_argument("--compacted", action="store_true")
     args = parser.parse_args()
 
     db = duckdb.connect()
-    held, ledger = table(list(read_topic(args.brokers, args.topic))), table(read_ledger(args.ledger))
+    held, ledger = table(list(read_topic(args.brokers, args.topic))), table(list(read_ledgers(args.ledger)))
     db.register("held", held)
     db.register("ledger", ledger)
 
