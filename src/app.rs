@@ -7,14 +7,18 @@ mod board;
 mod budget;
 pub mod clock;
 mod draft;
+mod fail_point;
 mod group;
+mod guard;
 mod instance;
 mod io;
 mod marking;
 mod publisher;
+mod pulse;
 mod runner;
 mod tally;
 pub mod topic;
+mod watchdog;
 mod worker;
 
 pub use instance::{Instance, Progress, run};

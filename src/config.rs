@@ -284,6 +284,10 @@ pub struct OperationConfig {
     /// How long a rebalance or a shutdown may wait for what was read to be made durable.
     #[arg(long, env = "HANDOVER_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub handover_timeout: Duration,
+    /// How long a partition that has something to read or to append may make no progress before this process leaves the group and ends, with
+    /// the reason; `0s` waits for ever. A Kafka that does not answer is waited for all the same.
+    #[arg(long, env = "STALL_TIMEOUT", value_name = "DURATION", default_value = "10m", value_parser = duration)]
+    pub stall_timeout: Duration,
     /// Entries of the lane log that may hold rows of one open epoch before they are merged.
     #[arg(long, env = "MERGE_ENTRIES", value_name = "ENTRIES", default_value_t = 32, value_parser = clap::value_parser!(u32).range(2..))]
     pub merge_entries: u32,

@@ -35,6 +35,9 @@ const DEFAULTS: [(&str, &str); 6] = [
     ("client.id", "streams-to-parquet"),
 ];
 
+/// What the broker decides under KIP-848 (`group.protocol=consumer`); librdkafka then refuses them, of any client with a group's name.
+const DECIDED_BY_THE_BROKER: [&str; 2] = ["partition.assignment.strategy", "session.timeout.ms"];
+
 /// Returns why a property may not be set, if it may not.
 #[must_use]
 pub fn fixed_property(key: &str, value: &str) -> Option<String> {
@@ -52,14 +55,6 @@ pub fn member_config(given: &ClientConfig, group: &str, queued_kbytes: u32) -> C
     if given.get("queued.max.messages.kbytes").is_none() {
         config.set("queued.max.messages.kbytes", queued_kbytes.to_string());
     }
-    if given.get("group.protocol") == Some("consumer") {
-        // The broker decides these under KIP-848, and librdkafka refuses them.
-        for name in ["partition.assignment.strategy", "session.timeout.ms"] {
-            if given.get(name).is_none() {
-                config.remove(name);
-            }
-        }
-    }
     config
 }
 
@@ -69,8 +64,9 @@ pub fn member_config(given: &ClientConfig, group: &str, queued_kbytes: u32) -> C
 pub fn reader_config(given: &ClientConfig, group: &str) -> ClientConfig {
     // A clone, since `config_map` shows passwords as a placeholder.
     let mut config = given.clone();
+    let broker_decides = given.get("group.protocol") == Some("consumer");
     for (key, value) in DEFAULTS.into_iter().chain([("group.id", group)]) {
-        if given.get(key).is_none() {
+        if given.get(key).is_none() && !(broker_decides && DECIDED_BY_THE_BROKER.contains(&key)) {
             config.set(key, value);
         }
     }
@@ -107,6 +103,16 @@ mod tests {
             assert_eq!(config.get("sasl.password"), Some("hunter2"));
             assert_eq!(config.get("session.timeout.ms"), Some("6000"));
             assert_eq!(config.get("group.id"), Some("group"));
+        }
+    }
+
+    #[test]
+    fn every_client_is_made_under_the_consumer_protocol() {
+        let mut given = ClientConfig::new();
+        given.set("group.protocol", "consumer");
+        for config in [reader_config(&given, "group"), member_config(&given, "group", 1024)] {
+            let made = BaseConsumer::<rdkafka::consumer::DefaultConsumerContext>::from_config(&config);
+            assert!(made.is_ok(), "{}", made.err().map(|error| error.to_string()).unwrap_or_default());
         }
     }
 

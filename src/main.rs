@@ -17,6 +17,9 @@ use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    // The only reader of the environment beside `config`. It would let go whoever is held at a point when it is dropped: they stay held.
+    #[cfg(feature = "fail-points")]
+    std::mem::forget(fail::FailScenario::setup());
     let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let level = if matches!(cli.command, Command::Demo(_)) { "error" } else { "info" };

@@ -150,6 +150,11 @@ impl Metrics {
         self.families.lanes_stopped.set(sample(lanes));
     }
 
+    /// Says how many lanes have had something to do for a while, and made no progress.
+    pub fn set_lanes_stalled(&self, lanes: u64) {
+        self.families.lanes_stalled.set(sample(lanes));
+    }
+
     /// Says how many bytes of the memory budget are taken.
     pub fn set_memory_used(&self, bytes: u64) {
         self.families.memory_used_bytes.set(sample(bytes));

@@ -4,6 +4,8 @@
 //! that publishing is a rename, knows what the bytes mean, or decides anything: that is the engine's part.
 
 pub mod claim;
+#[cfg(feature = "fail-points")]
+mod faults;
 pub mod file;
 pub mod layout;
 pub mod read;
@@ -117,6 +119,8 @@ impl Store {
         let (objects, prefix) =
             object_store::parse_url_opts(&url, defaults.chain(given)).map_err(|source| unknown(source.into()))?;
         let objects: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(objects, prefix));
+        #[cfg(feature = "fail-points")]
+        let objects = faults::around(objects);
         Ok(Self { objects, stages_beside: false, name: without_password(&url) })
     }
 
@@ -127,7 +131,10 @@ impl Store {
         let objects = LocalFileSystem::new_with_prefix(path)
             .map_err(|source| StoreError::Url { output: name.clone(), source: source.into() })?
             .with_fsync(true);
-        Ok(Self { objects: Arc::new(objects), stages_beside: true, name })
+        let objects: Arc<dyn ObjectStore> = Arc::new(objects);
+        #[cfg(feature = "fail-points")]
+        let objects = faults::around(objects);
+        Ok(Self { objects, stages_beside: true, name })
     }
 
     /// Returns the output as people write it, without secrets.

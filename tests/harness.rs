@@ -163,3 +163,15 @@ fn sleeper() -> Process {
 fn is_running(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
+
+/// The fault suite's program is another one: what is tested everywhere else, and released, has no points at which it can be killed.
+#[cfg(not(feature = "fail-points"))]
+#[test]
+fn the_program_has_no_fail_points() {
+    let program = std::fs::read(env!("CARGO_BIN_EXE_streams-to-parquet")).unwrap();
+    let has = |text: &str| program.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(has("stall-timeout"), "the search finds what is there");
+    for name in ["FAILPOINTS", "append.before", "store.unfenced", "publish-before-append"] {
+        assert!(!has(name), "{name}");
+    }
+}

@@ -18,7 +18,10 @@ pub fn elapsed() -> Duration {
 /// Returns the wall clock.
 #[must_use]
 pub fn wall() -> SystemTime {
-    SystemTime::now()
+    let now = SystemTime::now();
+    #[cfg(feature = "fail-points")]
+    let now = now + super::fail_point::wall_clock_jump();
+    now
 }
 
 /// Returns what a lane is told.

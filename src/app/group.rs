@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::board::lock;
 use super::clock;
+use super::fail_point::fail_point;
 use super::topic::Topic;
 use super::worker::{Mailbox, ToWorker};
 use crate::engine::commit::Committed;
@@ -45,6 +46,7 @@ impl Group {
 
     /// Has lanes append what they hold, all at once; returns what to commit when they are gone, or time is up.
     pub(super) fn hand_over(&self, partitions: &[TopicPartition]) -> Vec<CommitRequest> {
+        fail_point!("handover.before");
         let (reply, replies) = channel();
         let deadline = clock::elapsed() + self.handover_timeout / 2;
         for partition in partitions {
@@ -56,7 +58,10 @@ impl Group {
             let left = (deadline + SLACK).saturating_sub(clock::elapsed());
             match replies.recv_timeout(left) {
                 Ok(commit) => commits.extend(commit),
-                Err(RecvTimeoutError::Disconnected) => return commits,
+                Err(RecvTimeoutError::Disconnected) => {
+                    fail_point!("handover.after");
+                    return commits;
+                }
                 Err(RecvTimeoutError::Timeout) => {
                     tracing::warn!("not all lanes could append in time; the next owners read again what is missing");
                     return commits;
@@ -122,6 +127,7 @@ impl Assignments for Group {
                 "a commit failed; it is repeated, and nothing depends on it"
             );
         }
+        fail_point!("commit.after");
         let input = Input::Committed { ticket: request.ticket, acknowledged: error.is_none() };
         self.send(&request.partition, ToWorker::Fact { partition: request.partition.clone(), input });
     }

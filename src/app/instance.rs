@@ -16,7 +16,10 @@ use super::board::{Board, lock};
 use super::budget::Budget;
 use super::clock;
 use super::group::Group;
+use super::guard::Guard;
 use super::io::Shared;
+use super::pulse::Pulse;
+use super::runner::LaneStatus;
 use super::tally::{Summary, Tally};
 use super::topic::{self, Topic};
 use super::worker::{Mailbox, ToWorker, Worker};
@@ -36,6 +39,8 @@ use crate::store::Store;
 
 /// How often the instance looks how its lanes stand.
 const LOOK: Duration = Duration::from_millis(100);
+/// How often it is looked whether a thread has ended.
+const JOIN: Duration = Duration::from_millis(5);
 /// How often a bounded run asks Kafka whether the other members are done.
 const ASK_GROUP: Duration = Duration::from_millis(500);
 
@@ -153,7 +158,7 @@ impl Instance {
         self.metrics.set_memory_limit(self.config.operation.memory_limit.as_u64());
         let Progress { board, tally } = self.progress();
         let Started { group, consumer, ask, threads } = self.start(&budget, &board, &tally)?;
-        let outcome = self.watch(&group, &consumer, &board, &budget, &threads).await;
+        let outcome = self.watch(&group, &consumer, &board, &budget, &threads, &ask).await;
         // After a failure nothing more is appended: what is in memory may not be what it should be.
         let failed = board.failure().is_some();
         let ended = tokio::task::spawn_blocking(move || shut_down(&group, &ask, threads, failed));
@@ -242,9 +247,12 @@ impl Instance {
         board: &Board,
         budget: &Budget,
         threads: &Threads,
+        ask: &Sender<Request>,
     ) -> Result<(), Error> {
         let mut stop = self.stop.clone();
         let mut asked = Duration::ZERO;
+        let (mut guard, mut pulse) =
+            (Guard::new(self.config.operation.stall_timeout), Pulse::new(self.config.operation.stall_timeout));
         self.health.set_not_ready("joining the consumer group");
         loop {
             tokio::select! {
@@ -273,6 +281,11 @@ impl Instance {
                 .collect();
             self.metrics.set_lanes_stopped(u64::try_from(stopped.len()).unwrap_or(0));
             self.metrics.set_memory_used(u64::try_from(budget.held()).unwrap_or(0));
+            let why = pulse.feel(clock::elapsed(), ask);
+            if let Some(why) = why.or(self.stands_still(&mut guard, group, &lanes).await) {
+                board.fail(why);
+                continue;
+            }
             if !stopped.is_empty() {
                 self.health.set_not_ready(format!("stopped partitions: {}", stopped.join(" ")));
             } else if joined {
@@ -294,6 +307,26 @@ impl Instance {
                 }
             }
         }
+    }
+
+    /// Returns why the instance should leave, if a lane stands still for too long.
+    async fn stands_still(
+        &self,
+        guard: &mut Guard,
+        group: &Group,
+        lanes: &BTreeMap<TopicPartition, LaneStatus>,
+    ) -> Option<String> {
+        let mut lanes = lanes.clone();
+        // A partition that no worker has taken up stands still, too.
+        for partition in lock(&group.assigned).keys() {
+            lanes.entry(partition.clone()).or_default();
+        }
+        let round = guard.go_on(&lanes, &self.reader).await?;
+        self.metrics.set_lanes_stalled(u64::try_from(round.standing.len()).unwrap_or(0));
+        for one in &round.standing {
+            tracing::warn!("{one}");
+        }
+        round.too_long
     }
 
     /// Whether every partition that is not ours has reached its end, too: read, closed, published and committed by its owner.
@@ -359,12 +392,25 @@ fn shut_down(group: &Group, ask: &Sender<Request>, threads: Threads, failed: boo
     };
     // A member that is dead already does not listen.
     let _ = ask.send(Request::Leave(commits));
-    let left = threads.poll.join().unwrap_or(Ok(()));
+    let deadline = clock::elapsed() + group.handover_timeout;
+    let left = join_until(deadline, threads.poll).unwrap_or(Ok(()));
     for worker in std::mem::take(&mut *lock(&group.workers)) {
         worker.send(ToWorker::End);
     }
     for worker in threads.workers {
-        let _ = worker.join();
+        join_until(deadline, worker);
     }
     left
+}
+
+/// Waits for the end of a thread. One that hangs, perhaps the very reason to end, is left behind: it ends with the process.
+fn join_until<T>(deadline: Duration, thread: JoinHandle<T>) -> Option<T> {
+    while !thread.is_finished() {
+        if clock::elapsed() >= deadline {
+            tracing::warn!(name = thread.thread().name(), "a thread does not end; it is left behind");
+            return None;
+        }
+        std::thread::sleep(JOIN);
+    }
+    thread.join().ok()
 }

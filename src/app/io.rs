@@ -16,6 +16,7 @@ use super::board::Board;
 use super::budget::{Budget, Holding};
 use super::clock;
 use super::draft::{Draft, DraftError, Shelf};
+use super::fail_point::fail_point;
 use super::marking;
 use super::publisher::Publisher;
 use super::runner::Kept;
@@ -121,6 +122,7 @@ impl Io {
     }
 
     pub(super) fn commit(&self, request: CommitRequest) {
+        fail_point!("commit.before");
         if self.shared.member.send(Request::Commit(request)).is_err() {
             tracing::debug!("the member is gone; the next owner commits");
         }
@@ -133,6 +135,7 @@ impl Io {
             if let Err(error) = &listed {
                 io.warn("the lane log cannot be listed", error);
             }
+            fail_point!("list.after");
             io.answer(Input::Listed { ticket, numbers: listed.ok() });
         });
     }
@@ -152,6 +155,7 @@ impl Io {
                     LoadOutcome::NoAnswer
                 }
             };
+            fail_point!("load.after");
             io.answer(Input::Loaded { ticket, outcome });
         });
     }
@@ -258,6 +262,7 @@ impl Io {
             if offset < low || offset > high {
                 return io.answer(Input::OutOfRange { ticket, low, high });
             }
+            fail_point!("start.before");
             if anew {
                 io.restart(offset);
             }
@@ -301,10 +306,13 @@ impl Io {
         let (io, kept, metrics) = (self.clone(), Arc::clone(kept), Arc::clone(metrics));
         self.shared.runtime.spawn(async move {
             let (entry, began) = (draft.state.entry, clock::elapsed());
+            #[cfg(feature = "fail-points")]
+            let closes = draft.state.closes.iter().any(|close| close.entry == entry);
             // Older rows in memory are bounded for each lane, and by few lanes at once.
             let taken_over = draft.take_over.iter().flat_map(|taken| &taken.held).map(|older| older.bytes).sum::<u64>();
             let (mut held, mut permit) = (held, None);
             if taken_over > 0 {
+                fail_point!("merge.before");
                 permit = Arc::clone(&io.shared.assembly).acquire_owned().await.ok();
                 held.grow(usize::try_from(taken_over).unwrap_or(usize::MAX));
             }
@@ -324,6 +332,10 @@ impl Io {
             *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some((entry, bytes.clone()));
             metrics.entries.inc();
             metrics.entry_bytes.inc_by(u64::try_from(bytes.len()).unwrap_or(0));
+            #[cfg(feature = "fail-points")]
+            if closes {
+                fail_point!("append.closing");
+            }
             io.put_entry(ticket, entry.number, bytes, &kept, &metrics).await;
             io.shared.metrics.observe_append(clock::elapsed().saturating_sub(began));
         });
@@ -350,7 +362,9 @@ impl Io {
 
     async fn put_entry(&self, ticket: Ticket, number: EntryNumber, bytes: Bytes, kept: &Kept, metrics: &LaneMetrics) {
         let key = self.layout().entry(self.partition.partition, number);
+        fail_point!("append.before");
         let outcome = self.shared.store.create(&key, bytes).await;
+        fail_point!("append.after");
         match outcome {
             PutOutcome::Created => *kept.lock().unwrap_or_else(PoisonError::into_inner) = None,
             PutOutcome::NoAnswer => metrics.append_no_answer.inc(),
@@ -420,9 +434,17 @@ impl Io {
     pub(super) fn collect(&self, numbers: Vec<EntryNumber>) {
         let io = self.clone();
         self.shared.runtime.spawn(async move {
-            let keys = numbers.iter().map(|number| io.layout().entry(io.partition.partition, *number)).collect();
-            if let Err(error) = io.shared.store.delete(keys).await {
-                tracing::warn!(error = %chain(&error), "entries that are no longer needed are left; a later listing finds them");
+            for (place, number) in numbers.iter().enumerate() {
+                if place == 0 {
+                    fail_point!("collect.before");
+                } else {
+                    fail_point!("collect.between");
+                }
+                let key = io.layout().entry(io.partition.partition, *number);
+                if let Err(error) = io.shared.store.delete(vec![key]).await {
+                    tracing::warn!(error = %chain(&error), "entries that are no longer needed are left; a later listing finds them");
+                    return;
+                }
             }
         });
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use serde_json::json;
 
+use super::fail_point::fail_point;
 use super::topic::Topic;
 use crate::engine::event::PutOutcome;
 use crate::engine::marker;
@@ -27,7 +28,9 @@ pub(super) async fn mark(
     partitions: &[PartitionId],
 ) -> Result<Option<(EventTime, PartitionId)>, StoreError> {
     let layout = &topic.layout;
+    fail_point!("closed-through.before");
     let closed = store.report_closed_through(layout, partition, through).await?;
+    fail_point!("closed-through.after");
     let (objects, folders) = store.list_one_level(&layout.epochs()).await?;
     let length = topic.lane.epoch;
     let parse = |key: &object_store::path::Path| key.filename().and_then(|name| Layout::parse_epoch(name, length));
@@ -43,9 +46,11 @@ pub(super) async fn mark(
             "means": "the on-time files of this epoch are complete; late files may follow",
         });
         let text = serde_json::to_vec_pretty(&text).unwrap_or_default();
+        fail_point!("marker.before");
         if store.create(&layout.marker(epoch), Bytes::from(text)).await == PutOutcome::NoAnswer {
             return Err(StoreError::Unfit("it did not say whether it has a marker"));
         }
+        fail_point!("marker.after");
         marked.insert(epoch);
     }
     let unmarked = with_files.iter().find(|epoch| !marked.contains(epoch));

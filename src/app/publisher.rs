@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 
 use super::budget::Budget;
 use super::clock;
+use super::fail_point::fail_point;
 use super::tally::Tally;
 use super::topic::{SCHEMA_VERSION, Topic};
 use crate::engine::event::PublishOutcome;
@@ -93,6 +94,7 @@ impl From<StoreError> for Fault {
 impl Publisher {
     /// Publishes; blocks. Must not be called on a thread of the runtime.
     pub(super) fn publish(&self) -> PublishOutcome {
+        fail_point!("publish.before");
         let began = clock::elapsed();
         let _held = self.budget.hold(ASSEMBLY_BYTES + ENTRY_BYTES * self.close.rows.len());
         let (mut job, mut files) = (PublishJob::default(), Vec::new());
@@ -174,6 +176,9 @@ impl Publisher {
         }
         let mut files = Vec::with_capacity(assembly.files());
         while let Some(planned) = assembly.next_file() {
+            if !files.is_empty() {
+                fail_point!("publish.between");
+            }
             files.push(self.put_file(&mut assembly, &planned)?);
         }
         self.metrics.observe_assemble(clock::elapsed().saturating_sub(began));
@@ -228,7 +233,10 @@ impl Publisher {
         match serde_json::to_vec_pretty(&receipt) {
             Ok(text) => {
                 let key = self.receipt_key();
-                StepOutcome::ReceiptPut(self.runtime.block_on(self.store.create(&key, Bytes::from(text))))
+                fail_point!("receipt.before");
+                let outcome = self.runtime.block_on(self.store.create(&key, Bytes::from(text)));
+                fail_point!("receipt.after");
+                StepOutcome::ReceiptPut(outcome)
             }
             Err(error) => StepOutcome::Failed(error.to_string()),
         }

@@ -26,7 +26,7 @@ use crate::record::{Columns, Coordinates, DeadLetters, Decoder, Reason, Rejectio
 pub(super) type Kept = Arc<Mutex<Option<(EntryRef, Bytes)>>>;
 
 /// What others may know of a lane.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LaneStatus {
     /// Everything is closed, published, said and committed.
     pub(super) settled: bool,
@@ -34,6 +34,29 @@ pub(super) struct LaneStatus {
     pub(super) stopped: bool,
     /// Records are welcome, or all of a bounded run are read.
     pub(super) recovered: bool,
+    /// All records of a bounded run are read.
+    pub(super) finishing: bool,
+    /// An append is under way.
+    pub(super) appending: bool,
+    /// The next offset to read, records in memory included.
+    pub(super) position: Offset,
+    /// The newest entry.
+    pub(super) entry: EntryNumber,
+}
+
+impl Default for LaneStatus {
+    /// A lane that has just been assigned.
+    fn default() -> Self {
+        Self {
+            settled: false,
+            stopped: false,
+            recovered: false,
+            finishing: false,
+            appending: false,
+            position: Offset(0),
+            entry: EntryNumber(0),
+        }
+    }
 }
 
 /// The most bytes of keys and values that are taken between two cuts: a column of text, whose offsets have 32 bits, cannot overflow.
@@ -76,6 +99,8 @@ pub(super) struct Runner {
     taken_bytes: usize,
     unknown_fields: u64,
     misfits: Vec<u64>,
+    /// Records counted when the lane was last told something.
+    told_at: u64,
 }
 
 /// What a lane has from its worker.
@@ -127,6 +152,7 @@ impl Runner {
             log_end: None,
             taken_bytes: 0,
             unknown_fields: 0,
+            told_at: 0,
             topic: Arc::clone(topic),
             partition,
         }
@@ -230,6 +256,7 @@ impl Runner {
         if matches!(input, Input::Started { .. }) {
             self.given_up = false;
         }
+        self.told_at = self.lane.totals().records;
         self.lane.handle(clock::now(), input);
     }
 
@@ -262,6 +289,7 @@ impl Runner {
             }
             Action::Forget => {
                 self.metrics.append_conflicts.inc();
+                self.count_as_forgotten(self.told_at);
                 tracing::warn!(
                     topic = %self.partition.topic, partition = %self.partition.partition,
                     "another instance is ahead in this partition's lane log; going on from what it wrote"
@@ -382,6 +410,10 @@ impl Runner {
             settled: self.finishing && self.lane.is_settled(),
             stopped: self.lane.is_stopped(),
             recovered: self.finishing || self.lane.reads_from().is_some(),
+            finishing: self.finishing,
+            appending: self.lane.is_running() && !self.lane.can_append(),
+            position: self.lane.position(),
+            entry: self.lane.newest().entry.number,
         }
     }
 
@@ -411,6 +443,17 @@ impl Runner {
 
     pub(super) fn is_handed_over(&self) -> bool {
         self.lane.is_handed_over()
+    }
+
+    /// Counts what the lane takes with it when it is dropped: records that no entry holds, as far as is known.
+    pub(super) fn count_forgotten(&self) {
+        self.count_as_forgotten(self.lane.totals().records);
+    }
+
+    fn count_as_forgotten(&self, taken: u64) {
+        let forgotten = taken.saturating_sub(self.lane.newest().totals.records);
+        self.metrics.forgotten.inc_by(forgotten);
+        self.tally.add_forgotten(forgotten);
     }
 
     /// Returns the commit that mirrors the newest entry, for the end of a handover.

@@ -16,6 +16,7 @@ pub(super) struct Tally {
     late: AtomicU64,
     dead_letters: AtomicU64,
     dropped: AtomicU64,
+    forgotten: AtomicU64,
     closes: AtomicU64,
     files: AtomicU64,
     bytes: AtomicU64,
@@ -32,6 +33,11 @@ impl Tally {
         count(&self.late, before.late, now.late);
         count(&self.dead_letters, before.dead_letters, now.dead_letters);
         count(&self.dropped, before.dropped, now.dropped);
+    }
+
+    /// Adds records that were read and dropped before an entry held them.
+    pub(super) fn add_forgotten(&self, records: u64) {
+        self.forgotten.fetch_add(records, Ordering::Relaxed);
     }
 
     /// Adds a publication of `files` with `bytes`.
@@ -51,6 +57,7 @@ impl Tally {
             late: read(&self.late),
             dead_letters: read(&self.dead_letters),
             dropped: read(&self.dropped),
+            forgotten: read(&self.forgotten),
             closes: read(&self.closes),
             files: read(&self.files),
             bytes: read(&self.bytes),
@@ -72,6 +79,8 @@ pub struct Summary {
     pub dead_letters: u64,
     /// Late records that were dropped.
     pub dropped: u64,
+    /// Records read and dropped before an entry held them, at most: the next owner reads them again.
+    pub forgotten: u64,
     /// Closes that were published: an epoch (or its late rows, or dead letters) of a partition.
     pub closes: u64,
     /// Files that were published.
@@ -89,6 +98,7 @@ impl fmt::Display for Summary {
         writeln!(f, "  rows              {:>14}   of which late {}", self.rows, self.late)?;
         writeln!(f, "  dead letters      {:>14}", self.dead_letters)?;
         writeln!(f, "  dropped           {:>14}", self.dropped)?;
+        writeln!(f, "left to read again  {:>14}   (read, and in no entry yet, when a partition went)", self.forgotten)?;
         writeln!(f, "published by this instance")?;
         writeln!(
             f,

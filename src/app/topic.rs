@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Misfit, RunConfig, StartAt, Unit};
 use crate::engine::event::PutOutcome;
 use crate::engine::lane::{LaneConfig, MergeConfig};
+#[cfg(not(feature = "fail-points"))]
 use crate::engine::mutation::Mutation;
 use crate::engine::state::{LaneIdentity, Offset, PartitionId, Recipe};
 use crate::error::Error;
@@ -139,6 +140,10 @@ pub async fn prepare(
 }
 
 fn lane_config(config: &RunConfig) -> LaneConfig {
+    #[cfg(not(feature = "fail-points"))]
+    let mutation = Mutation::None;
+    #[cfg(feature = "fail-points")]
+    let mutation = super::fail_point::broken_rule();
     let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     LaneConfig {
         epoch: config.time.epoch,
@@ -160,7 +165,7 @@ fn lane_config(config: &RunConfig) -> LaneConfig {
         },
         on_foreign_offset: config.operation.on_foreign_offset.into(),
         on_data_loss: config.operation.on_data_loss.into(),
-        mutation: Mutation::None,
+        mutation,
     }
 }
 

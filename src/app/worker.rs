@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::board::Board;
 use super::clock;
+use super::fail_point::fail_point;
 use super::io::{Io, Shared};
 use super::runner::{Runner, Runners, With};
 use super::tally::Tally;
@@ -106,6 +107,7 @@ impl Worker {
                     self.mailbox.queue.consume(WAIT, &mut batch);
                 }
             }
+            fail_point!("worker.turn");
             next = self.take(&batch, next);
             self.relieve();
             for runner in self.runners.values_mut() {
@@ -166,7 +168,11 @@ impl Worker {
         // Whoever waits for a handover of this lane hears that it is gone.
         self.leaving.remove(partition);
         self.board.remove(partition);
-        self.runners.remove(partition)
+        let runner = self.runners.remove(partition);
+        if let Some(runner) = &runner {
+            runner.count_forgotten();
+        }
+        runner
     }
 
     /// Takes records from `next` on; returns the first that found no room.

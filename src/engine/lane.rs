@@ -88,7 +88,7 @@ pub struct LaneConfig {
     pub on_foreign_offset: ForeignOffsetPolicy,
     /// What to do with offsets that Kafka no longer holds.
     pub on_data_loss: DataLossPolicy,
-    /// A rule to break, in tests of the simulation; always [`Mutation::None`] elsewhere.
+    /// A rule to break, in the simulation and the fault suite; always [`Mutation::None`] elsewhere.
     pub mutation: Mutation,
 }
 
@@ -437,7 +437,7 @@ impl Lane {
     }
 
     fn breaks(&self, rule: Mutation) -> bool {
-        cfg!(test) && self.config.mutation == rule
+        cfg!(any(test, feature = "fail-points")) && self.config.mutation == rule
     }
 }
 

@@ -1,6 +1,6 @@
-//! Rules of the protocol that a test may break, to see that the simulation notices.
+//! Rules of the protocol that a test may break, to see that the simulation, or the fault suite, notices.
 //!
-//! Outside of tests no code path looks at these: [`Mutation::None`] is the only value that a program ever has.
+//! Outside of tests and of the feature `fail-points` no code path looks at these: [`Mutation::None`] is the only value that a program ever has.
 
 /// A rule to break.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]

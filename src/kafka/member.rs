@@ -235,6 +235,8 @@ pub enum Request {
     /// Fetch a partition anew from this offset, if it is still ours, and say that it is done: after an error librdkafka has given the
     /// partition up, and does not even seek in it.
     Restart(TopicPartition, Offset, Sender<()>),
+    /// Say that the thread lives.
+    Beat(Sender<()>),
     /// Send these commits, leave the group, and end.
     Leave(Vec<CommitRequest>),
 }
@@ -308,6 +310,10 @@ impl Member {
                         }
                         // Nobody listens any more when the lane is gone.
                         let _ = done.send(());
+                    }
+                    Ok(Request::Beat(reply)) => {
+                        // Nobody listens any more when the instance ends.
+                        let _ = reply.send(());
                     }
                     Ok(Request::Leave(commits)) => {
                         self.leave(&commits);

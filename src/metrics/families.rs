@@ -34,6 +34,8 @@ families! {
         dropped_total: CounterFamily<2> = LANE,
         /// Kafka offsets that were gone before they were read and were skipped because the operator chose so.
         skipped_offsets_total: CounterFamily<2> = LANE,
+        /// Records that were read and dropped before an entry held them, at most: whoever owns the partition next reads them again.
+        forgotten_records_total: CounterFamily<2> = LANE,
         /// Values that did not fit their column.
         misfits_total: CounterFamily<2> = ["topic", "column"],
         /// Fields that the schema does not know.
@@ -92,6 +94,8 @@ families! {
         assigned_partitions: Gauge = [],
         /// Assigned lanes that are stopped by an error and wait for the operator.
         lanes_stopped: Gauge = [],
+        /// Assigned lanes that have had something to do for half of the stall timeout, and made no progress.
+        lanes_stalled: Gauge = [],
         /// Bytes of memory taken from the budget.
         memory_used_bytes: Gauge = [],
         /// Bytes of memory in the budget.

@@ -46,6 +46,8 @@ pub struct LaneMetrics {
     pub dropped: IntCounter,
     /// Lost offsets skipped by choice.
     pub skipped_offsets: IntCounter,
+    /// Records read and dropped before an entry held them.
+    pub forgotten: IntCounter,
     /// Entries appended.
     pub entries: IntCounter,
     /// Bytes of the entries appended.
@@ -79,6 +81,7 @@ impl LaneMetrics {
             late_rows: counter(&families.late_rows_total),
             dropped: counter(&families.dropped_total),
             skipped_offsets: counter(&families.skipped_offsets_total),
+            forgotten: counter(&families.forgotten_records_total),
             entries: counter(&families.entries_total),
             entry_bytes: counter(&families.entry_bytes_total),
             append_no_answer: counter(&families.append_no_answer_total),

@@ -9,6 +9,7 @@ const NAMES: &[&str] = &[
     "dead_letters_total counter {topic,reason}",
     "dropped_total counter {topic,partition}",
     "skipped_offsets_total counter {topic,partition}",
+    "forgotten_records_total counter {topic,partition}",
     "misfits_total counter {topic,column}",
     "unknown_fields_total counter {topic}",
     "lag_records gauge {topic,partition}",
@@ -36,6 +37,7 @@ const NAMES: &[&str] = &[
     "rebalances_total counter {kind}",
     "assigned_partitions gauge",
     "lanes_stopped gauge",
+    "lanes_stalled gauge",
     "memory_used_bytes gauge",
     "memory_limit_bytes gauge",
     "build_info gauge {version}",
@@ -64,6 +66,7 @@ fn full() -> (Metrics, LaneMetrics) {
     metrics.set_memory_used(1 << 20);
     metrics.set_assigned_partitions(4);
     metrics.set_lanes_stopped(0);
+    metrics.set_lanes_stalled(0);
     (metrics, lane)
 }
 

@@ -24,6 +24,7 @@ use tempfile::TempDir;
 use super::{
     fetched, free_port,
     process::{Process, Signal},
+    proxy::Proxy,
     python::python,
     scratch, wait_for,
 };
@@ -50,6 +51,8 @@ struct Broker {
     port: u16,
     controller_port: u16,
     properties: PathBuf,
+    /// A second listener, which clients are told to reach through the proxy.
+    proxied: Option<(u16, Proxy)>,
     /// `None` once it has been killed.
     process: Mutex<Option<Process>>,
 }
@@ -97,9 +100,18 @@ impl KafkaCluster {
 
     /// The same, with these server properties, too; they win over those of the harness.
     pub fn start_with(brokers: usize, properties: &[(&str, &str)]) -> Self {
+        Self::start_as(brokers, properties, false)
+    }
+
+    /// The same, each broker with a second listener behind a [`Proxy`]: see [`Self::bootstrap_by_proxy`].
+    pub fn start_by_proxy(brokers: usize, properties: &[(&str, &str)]) -> Self {
+        Self::start_as(brokers, properties, true)
+    }
+
+    fn start_as(brokers: usize, properties: &[(&str, &str)], by_proxy: bool) -> Self {
         // A port that was free may be taken when the broker gets to it. Then: once more, with other ports.
         for _ in 0..3 {
-            let cluster = Self::launch(brokers, properties);
+            let cluster = Self::launch(brokers, properties, by_proxy);
             match cluster.until_ready() {
                 Ok(()) => return cluster,
                 Err(_) if cluster.tails().contains("Address already in use") => {}
@@ -109,7 +121,7 @@ impl KafkaCluster {
         panic!("three times, a port that had been free was taken");
     }
 
-    fn launch(count: usize, properties: &[(&str, &str)]) -> Self {
+    fn launch(count: usize, properties: &[(&str, &str)], by_proxy: bool) -> Self {
         assert!(count >= 1, "a cluster has brokers");
         let folder = scratch("kafka");
         let brokers: Vec<_> = (1..=count)
@@ -118,6 +130,7 @@ impl KafkaCluster {
                 port: free_port(),
                 controller_port: free_port(),
                 properties: folder.path().join(format!("{id}.properties")),
+                proxied: by_proxy.then(free_port).map(|port| (port, Proxy::before(port))),
                 process: Mutex::new(None),
             })
             .collect();
@@ -172,6 +185,15 @@ impl KafkaCluster {
             voters = voters.join(","),
             folder = self.folder.path().display(),
         );
+        if let Some((to, proxy)) = &broker.proxied {
+            let by = proxy.port();
+            text.push_str(&format!(
+                "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT\n\
+                 inter.broker.listener.name=PLAINTEXT\n\
+                 listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{to},CONTROLLER://127.0.0.1:{controller}\n\
+                 advertised.listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{by}\n"
+            ));
+        }
         // Of a property that is there twice, Java takes the last.
         more.iter().for_each(|(name, value)| text.push_str(&format!("{name}={value}\n")));
         text
@@ -217,6 +239,17 @@ impl KafkaCluster {
     pub fn bootstrap(&self) -> String {
         let addresses: Vec<_> = self.brokers.iter().map(|broker| format!("127.0.0.1:{}", broker.port)).collect();
         addresses.join(",")
+    }
+
+    /// What `--brokers` takes to reach all brokers through their proxies alone.
+    pub fn bootstrap_by_proxy(&self) -> String {
+        let addresses: Vec<_> = self.proxies().map(|proxy| format!("127.0.0.1:{}", proxy.port())).collect();
+        addresses.join(",")
+    }
+
+    /// The proxies before the brokers, in their order.
+    pub fn proxies(&self) -> impl Iterator<Item = &Proxy> {
+        self.brokers.iter().filter_map(|broker| broker.proxied.as_ref()).map(|(_, proxy)| proxy)
     }
 
     /// Kills a broker (counted from 0) at once, as a power failure would.
@@ -303,6 +336,52 @@ impl KafkaCluster {
         Some(found.partitions().iter().map(|partition| (partition.id(), partition.leader())).collect())
     }
 
+    /// The broker (counted from 0) that leads a partition; `None` while none does. The coordinator of every group is that of
+    /// `__consumer_offsets`, which has one partition here.
+    pub fn leader(&self, topic: &str, partition: i32) -> Option<usize> {
+        let (_, leader) = self.partitions(topic)?.into_iter().find(|(number, _)| *number == partition)?;
+        self.brokers.iter().position(|broker| i32::try_from(broker.id) == Ok(leader))
+    }
+
+    /// Whether every replica of a topic is in sync.
+    pub fn is_in_sync(&self, topic: &str) -> bool {
+        let found = self.consumer("metadata").fetch_metadata(Some(topic), REQUEST);
+        found.is_ok_and(|metadata| {
+            let mut partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+            partitions.all(|partition| partition.isr().len() == partition.replicas().len())
+        })
+    }
+
+    /// Has another broker (counted from 0) lead a partition, as an operator would: by Kafka's own tools.
+    pub fn move_leader(&self, topic: &str, partition: i32, to: usize) {
+        let mut replicas: Vec<_> = self.brokers.iter().map(|broker| broker.id).collect();
+        replicas.rotate_left(to);
+        let plan = serde_json::json!({
+            "version": 1,
+            "partitions": [{"topic": topic, "partition": partition, "replicas": replicas}],
+        });
+        let file = self.folder.path().join(format!("plan-{topic}-{partition}.json"));
+        fs::write(&file, plan.to_string()).unwrap();
+        let (bootstrap, file) = (self.bootstrap(), file.to_str().unwrap());
+        const REASSIGN: &str = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand";
+        let args = ["--bootstrap-server", &bootstrap, "--reassignment-json-file", file, "--execute"];
+        tool("reassign-partitions", REASSIGN, &args).succeed(TOOL);
+        const ELECT: &str = "org.apache.kafka.tools.LeaderElectionCommand";
+        let number = partition.to_string();
+        let args = [
+            "--bootstrap-server",
+            &bootstrap,
+            "--election-type",
+            "preferred",
+            "--topic",
+            topic,
+            "--partition",
+            &number,
+        ];
+        tool("leader-election", ELECT, &args).succeed(TOOL);
+        wait_for("the new leader", READY, || (self.leader(topic, partition) == Some(to)).then_some(()));
+    }
+
     /// The end offset of each partition, in their order.
     pub fn end_offsets(&self, topic: &str) -> Vec<i64> {
         let consumer = self.consumer("end-offsets");
@@ -387,6 +466,20 @@ impl KafkaCluster {
         self.group_tool(&["--reset-offsets", "--group", group, "--topic", &of, "--to-offset", &to, "--execute"]);
         let moved = self.committed(group, topic, partition).map(|(committed, _)| committed);
         assert_eq!(moved, Some(offset), "the tool did not move {group} in {of}");
+    }
+
+    /// Whether a group has no members.
+    pub fn is_group_empty(&self, group: &str) -> bool {
+        let found = self.consumer("groups").fetch_group_list(Some(group), REQUEST);
+        found.is_ok_and(|list| list.groups().iter().all(|found| found.members().is_empty()))
+    }
+
+    /// Deletes a group with all its offsets, as Kafka does when they have expired. The group must be empty.
+    pub fn delete_group(&self, group: &str) {
+        let options = AdminOptions::new().request_timeout(Some(REQUEST)).operation_timeout(Some(REQUEST));
+        for result in block_on(self.admin().delete_groups(&[group], &options)).unwrap() {
+            result.unwrap();
+        }
     }
 
     fn group_tool(&self, args: &[&str]) -> String {

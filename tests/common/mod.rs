@@ -28,6 +28,7 @@ use tempfile::TempDir;
 
 pub mod kafka;
 pub mod process;
+pub mod proxy;
 pub mod python;
 pub mod s3;
 pub mod watchdog;

@@ -5,7 +5,7 @@ use std::{path::Path, process::Command, time::Duration};
 use super::{fetched, process::Process};
 
 /// A script's time limit: some seconds of work, and much patience for a busy machine.
-const LIMIT: Duration = Duration::from_secs(180);
+pub const LIMIT: Duration = Duration::from_secs(180);
 
 /// Runs a script of `tests/python` to its end and returns its standard output; panics with its errors when it fails.
 pub fn python(script: &str, args: &[&str]) -> String {
