@@ -15,6 +15,7 @@ mod io;
 mod marking;
 mod publisher;
 mod pulse;
+mod rehearsal;
 mod runner;
 mod tally;
 pub mod topic;
@@ -22,4 +23,5 @@ mod watchdog;
 mod worker;
 
 pub use instance::{Instance, Progress, run};
+pub use rehearsal::{Rehearsal, rehearse};
 pub use tally::Summary;

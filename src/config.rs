@@ -1,7 +1,9 @@
 //! Flags: raw as they are given, and checked as the program uses them. The only reader of the environment (through clap).
 
+pub mod recover;
 #[cfg(test)]
 mod tests;
+pub mod verify;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,6 +19,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use rdkafka::config::ClientConfig;
 use thiserror::Error;
 
+use self::recover::RecoverConfig;
+use self::verify::VerifyConfig;
 use crate::engine::lane::{DataLossPolicy, ForeignOffsetPolicy, LatePolicy};
 use crate::engine::time::EpochLength;
 use crate::generate::GenerateConfig;
@@ -66,6 +70,10 @@ pub enum Command {
         #[command(flatten)]
         client: ClientFlags,
     },
+    /// Prove that nothing is lost and nothing doubled in an output. Exit code 0: proved; 1: violated; 2: could not check.
+    Verify(Box<VerifyConfig>),
+    /// Give up rows whose entries are gone from the lane log, so that a stopped partition can go on. Look with --dry-run first.
+    Recover(RecoverConfig),
     /// See it work: broker, events and three instances in one process, for half a minute.
     Demo(DemoConfig),
     /// Print the schema file that fits the records of a topic or of a JSON-lines file.
@@ -82,7 +90,7 @@ pub enum Command {
 #[command(next_help_heading = "Logging")]
 pub struct LogConfig {
     /// What to log: a level (`error`, `warn`, `info`, `debug`, `trace`), or filters for each module
-    /// [default: `info`; `error` for `demo`, which shows its progress instead].
+    /// [default: `info`; `error` for `demo` and `verify`, which show their progress instead].
     #[arg(long, env = "LOG", value_name = "FILTER", global = true)]
     pub log: Option<String>,
     /// How to write log lines to standard error.
@@ -278,6 +286,10 @@ pub struct OperationConfig {
     /// With --until-end: leave open what the watermark has not closed; the next run goes on with it.
     #[arg(long, env = "KEEP_OPEN", requires = "until_end")]
     pub keep_open: bool,
+    /// Only say what each partition would do first (where it goes on, what it would skip, why it would stop), and end: exit code 1 if one would
+    /// stop. Joins no group, and changes nothing.
+    #[arg(long, env = "DRY_RUN")]
+    pub dry_run: bool,
     /// How often what was read is made durable and committed; the most that a crash makes us read again.
     #[arg(long, env = "COMMIT_INTERVAL", value_name = "DURATION", default_value = "60s", value_parser = duration)]
     pub commit_interval: Duration,

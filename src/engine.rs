@@ -9,6 +9,7 @@
 
 pub mod commit;
 pub mod event;
+pub mod give_up;
 pub mod lane;
 pub mod marker;
 pub mod mutation;

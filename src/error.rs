@@ -13,6 +13,7 @@ use crate::partition::PartitionError;
 use crate::schema::SchemaError;
 use crate::store::StoreError;
 use crate::store::claim::ClaimError;
+use crate::verify::VerifyError;
 
 /// Why the program ends with an error.
 #[derive(Debug, Error)]
@@ -45,6 +46,15 @@ pub enum Error {
     /// `generate`.
     #[error(transparent)]
     Generate(#[from] GenerateError),
+    /// `verify` could not check.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// `verify` has found something wrong.
+    #[error("{found} violation(s): the report has them")]
+    Violated {
+        /// How many things.
+        found: usize,
+    },
     /// A mistake that is told with the flag that it is about.
     #[error("{0}")]
     Mistake(String),
@@ -65,7 +75,7 @@ impl Error {
     pub fn is_mistake(&self) -> bool {
         match self {
             Self::Generate(error) => error.is_mistake(),
-            Self::Metrics(_) | Self::Failed(_) => false,
+            Self::Metrics(_) | Self::Failed(_) | Self::Violated { .. } => false,
             Self::Config(_)
             | Self::Cluster(_)
             | Self::Store(_)
@@ -73,6 +83,7 @@ impl Error {
             | Self::Schema(_)
             | Self::Partition(_)
             | Self::Http(_)
+            | Self::Verify(_)
             | Self::Mistake(_) => true,
         }
     }

@@ -13,8 +13,10 @@ pub mod metrics;
 pub mod parquet;
 pub mod partition;
 pub mod record;
+pub mod recover;
 pub mod schema;
 pub mod store;
+pub mod verify;
 
 #[cfg(test)]
 mod architecture {

@@ -11,7 +11,7 @@ use streams_to_parquet::app::{self, clock};
 use streams_to_parquet::config::{Cli, Command, LogConfig, LogFormat};
 use streams_to_parquet::error::Error;
 use streams_to_parquet::store::chain;
-use streams_to_parquet::{demo, generate, infer};
+use streams_to_parquet::{demo, generate, infer, recover, verify};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     std::mem::forget(fail::FailScenario::setup());
     let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let level = if matches!(cli.command, Command::Demo(_)) { "error" } else { "info" };
+    let level = if matches!(cli.command, Command::Demo(_) | Command::Verify(_)) { "error" } else { "info" };
     let outcome = start_logs(&cli.log, level)
         .and_then(|()| runtime.map_err(|error| Error::Failed(format!("cannot start the runtime: {error}"))))
         .and_then(|runtime| {
@@ -43,6 +43,11 @@ fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<(), Error> {
     match command {
+        Command::Run(config) if config.operation.dry_run => {
+            let rehearsal = app::rehearse(&config, &store_environment()).await?;
+            say(&rehearsal.to_string())?;
+            rehearsal.stops().map_or(Ok(()), |why| Err(Error::Failed(why)))
+        }
         Command::Run(config) => {
             let summary = app::run(*config, &store_environment(), stop_signal()?).await?;
             say(&summary.to_string())
@@ -63,6 +68,20 @@ async fn run(command: Command) -> Result<(), Error> {
             generating.await.map_err(|error| Error::Failed(error.to_string()))??;
             Ok(())
         }
+        Command::Verify(config) => {
+            let report = verify::run(&config, &store_environment()).await?;
+            if config.json {
+                say(&report.to_json().map_err(|error| Error::Failed(error.to_string()))?)?;
+            } else {
+                // Takes the colours out where no terminal shows them, or nobody wants them (NO_COLOR).
+                printed(writeln!(anstream::stdout(), "{report:#}"))?;
+            }
+            match report.violations().count() {
+                0 => Ok(()),
+                found => Err(Error::Violated { found }),
+            }
+        }
+        Command::Recover(config) => say(&recover::run(&config, &store_environment()).await?.to_string()),
         Command::Demo(config) => demo::run(config, stop_signal()?).await,
         Command::InferSchema(config) => {
             let inferring = tokio::task::spawn_blocking(move || infer::run(&config));
@@ -78,7 +97,11 @@ async fn run(command: Command) -> Result<(), Error> {
 
 /// Prints a result to standard output. A reader that has closed it has seen enough.
 fn say(text: &str) -> Result<(), Error> {
-    match writeln!(std::io::stdout(), "{text}") {
+    printed(writeln!(std::io::stdout(), "{text}"))
+}
+
+fn printed(written: std::io::Result<()>) -> Result<(), Error> {
+    match written {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Error::Failed(format!("cannot print: {error}")))
         }

@@ -23,6 +23,7 @@ mod index;
 pub mod merge;
 pub mod names;
 mod plan;
+pub mod published;
 pub mod reader;
 mod sort;
 mod source;

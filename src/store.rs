@@ -8,7 +8,9 @@ pub mod claim;
 mod faults;
 pub mod file;
 pub mod layout;
+mod look;
 pub mod read;
+pub mod receipt;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,6 +49,12 @@ pub enum StoreError {
         path: String,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// There is no such folder, and this is no time to make one.
+    #[error("there is no folder `{path}`")]
+    NoFolder {
+        /// The folder.
+        path: String,
     },
     /// A request failed.
     #[error("cannot {doing} `{key}` in the output")]
@@ -101,9 +109,29 @@ impl Store {
     /// # Errors
     /// When the output is not understood, or the folder cannot be made.
     pub fn open(output: &str, environment: &BTreeMap<String, String>) -> Result<Self, StoreError> {
+        Self::open_or(output, environment, Self::make_folder)
+    }
+
+    /// Opens an output that is there, and changes nothing.
+    ///
+    /// # Errors
+    /// When the output is not understood, or its folder is not there.
+    pub fn open_existing(output: &str, environment: &BTreeMap<String, String>) -> Result<Self, StoreError> {
+        Self::open_or(output, environment, |path| match path.is_dir() {
+            true => Ok(()),
+            false => Err(StoreError::NoFolder { path: path.display().to_string() }),
+        })
+    }
+
+    fn open_or(
+        output: &str,
+        environment: &BTreeMap<String, String>,
+        prepare: impl Fn(&std::path::Path) -> Result<(), StoreError>,
+    ) -> Result<Self, StoreError> {
+        let local = |path: &std::path::Path| prepare(path).and_then(|()| Self::local(path));
         let url = match Url::parse(output) {
             Ok(url) if url.scheme().len() > 1 && output.contains("://") => url,
-            _ => return Self::local(std::path::Path::new(output)),
+            _ => return local(std::path::Path::new(output)),
         };
         let unknown = |source: Box<dyn std::error::Error + Send + Sync>| StoreError::Url {
             output: without_password(&url),
@@ -111,7 +139,7 @@ impl Store {
         };
         if matches!(ObjectStoreScheme::parse(&url), Ok((ObjectStoreScheme::Local, _))) {
             let path = url.to_file_path().map_err(|()| unknown("not an absolute path".into()))?;
-            return Self::local(&path);
+            return local(&path);
         }
         let defaults = [("aws_copy_if_not_exists", "multipart"), ("timeout", "120s")];
         let defaults = defaults.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
@@ -124,10 +152,13 @@ impl Store {
         Ok(Self { objects, stages_beside: false, name: without_password(&url) })
     }
 
+    fn make_folder(path: &std::path::Path) -> Result<(), StoreError> {
+        let folder = |source| StoreError::Folder { path: path.display().to_string(), source };
+        std::fs::create_dir_all(path).map_err(folder)
+    }
+
     fn local(path: &std::path::Path) -> Result<Self, StoreError> {
         let name = path.display().to_string();
-        let folder = |source| StoreError::Folder { path: name.clone(), source };
-        std::fs::create_dir_all(path).map_err(folder)?;
         let objects = LocalFileSystem::new_with_prefix(path)
             .map_err(|source| StoreError::Url { output: name.clone(), source: source.into() })?
             .with_fsync(true);
@@ -257,6 +288,19 @@ impl Store {
             .filter_map(Layout::parse_entry)
             .filter(|number| from.is_none_or(|from| *number >= from))
             .collect())
+    }
+
+    /// Whether the output has receipts of a partition.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn has_receipts(&self, layout: &Layout, partition: PartitionId) -> Result<bool, StoreError> {
+        for folder in [layout.epochs(), layout.dead_letter_receipts()] {
+            if self.list(&folder).await?.iter().any(|key| Layout::is_receipt_of(partition, key)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Deletes objects; those that are not there any more are as good as deleted.

@@ -25,7 +25,7 @@ pub(super) struct Draft {
 
 /// Why an entry could not be written.
 pub(super) enum DraftError {
-    /// An older entry, whose rows were to be taken over, is gone, or another has its number.
+    /// An older entry, whose rows were to be taken over, is gone or damaged, or another has its number.
     Gone,
     /// It cannot be written at all.
     Failed(EntryError),
@@ -43,6 +43,13 @@ pub(super) struct Shelf<'a> {
     pub(super) is_wanted: &'a dyn Fn() -> bool,
 }
 
+impl DraftError {
+    /// Reading an older entry failed.
+    fn of_older(error: EntryError) -> Self {
+        if error.is_damage() { Self::Gone } else { Self::Failed(error) }
+    }
+}
+
 impl Draft {
     /// Returns the bytes of the entry. Blocks; must not be called on a thread of the runtime.
     pub(super) fn write(self, shelf: &Shelf<'_>) -> Result<Bytes, DraftError> {
@@ -58,7 +65,7 @@ impl Draft {
             older.push(OlderRows { entry: shelf.open(entry)?, scopes });
         }
         let content =
-            if older.is_empty() { content } else { take_over(&older, content).map_err(DraftError::Failed)? };
+            if older.is_empty() { content } else { take_over(&older, content).map_err(DraftError::of_older)? };
         write_entry(&state, &content, &EntryOptions::default()).map_err(DraftError::Failed)
     }
 }
@@ -74,7 +81,7 @@ impl Shelf<'_> {
                     std::thread::sleep(READ_AGAIN);
                 }
                 Err(EntryError::Read { .. }) => return Err(DraftError::Unwanted),
-                Err(error) => return Err(DraftError::Failed(error)),
+                Err(error) => return Err(DraftError::of_older(error)),
             }
         }
     }

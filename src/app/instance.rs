@@ -276,7 +276,7 @@ impl Instance {
             let joined = ffi::generation(consumer) >= 0;
             let stopped: Vec<String> = lanes
                 .iter()
-                .filter(|(_, lane)| lane.stopped)
+                .filter(|(_, lane)| lane.stopped.is_some())
                 .map(|(of, _)| format!("{}/{}", of.topic, of.partition))
                 .collect();
             self.metrics.set_lanes_stopped(u64::try_from(stopped.len()).unwrap_or(0));
@@ -292,16 +292,17 @@ impl Instance {
                 self.health.set_ready();
             }
             let done = joined
-                && lanes.values().all(|lane| lane.settled || lane.stopped)
+                && lanes.values().all(|lane| lane.settled || lane.stopped.is_some())
                 && lanes.len() == lock(&group.assigned).len();
             if self.config.operation.until_end && done && clock::elapsed().saturating_sub(asked) >= ASK_GROUP {
                 asked = clock::elapsed();
                 if self.group_is_done(consumer, &lanes.keys().cloned().collect::<Vec<_>>()).await {
-                    return match stopped.is_empty() {
+                    let reasons: Vec<String> = lanes.iter().filter_map(why_stopped).collect();
+                    return match reasons.is_empty() {
                         true => Ok(()),
                         false => Err(Error::Failed(format!(
                             "not everything was read; stopped partitions: {}",
-                            stopped.join(" ")
+                            reasons.join("; ")
                         ))),
                     };
                 }
@@ -360,6 +361,10 @@ impl Instance {
             _ => false,
         })
     }
+}
+
+fn why_stopped((of, lane): (&TopicPartition, &LaneStatus)) -> Option<String> {
+    lane.stopped.as_ref().map(|why| format!("{}/{}: {why}", of.topic, of.partition))
 }
 
 /// An instance that is under way.

@@ -42,8 +42,19 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 const SEEK: Duration = Duration::from_secs(1);
 /// How long to wait before it is.
 const SEEK_AGAIN: Duration = Duration::from_millis(20);
+/// How often it is tried before the partition is fetched anew.
+const SEEKS_BETWEEN_RESTARTS: u32 = 25;
 /// How long the group's committed offsets may take.
 const ASK_COMMITTED: Duration = Duration::from_secs(10);
+
+/// Says why an entry cannot be read, and what to do.
+pub(super) fn unreadable(error: &EntryError) -> String {
+    let way_out = match error.is_damage() {
+        true => ". Restore it from a backup or an older version of the object; without one, choose another --output",
+        false => "",
+    };
+    format!("{}{way_out}", chain(error))
+}
 
 impl ReadAt for StoredObject {
     fn size(&self) -> u64 {
@@ -168,29 +179,19 @@ impl Io {
                 self.warn("an entry cannot be loaded", &error);
                 LoadOutcome::NoAnswer
             }
-            Err(error) => LoadOutcome::Unreadable(chain(&error)),
+            Err(error) => LoadOutcome::Unreadable(unreadable(&error)),
         }
     }
 
     pub(super) fn look_for_receipts(&self, ticket: Ticket) {
         let io = self.clone();
         self.shared.runtime.spawn(async move {
-            let found = io.has_receipts().await;
+            let found = io.shared.store.has_receipts(io.layout(), io.partition.partition).await;
             if let Err(error) = &found {
                 io.warn("receipts cannot be listed", error);
             }
             io.answer(Input::ReceiptsFound { ticket, found: found.ok() });
         });
-    }
-
-    async fn has_receipts(&self) -> Result<bool, crate::store::StoreError> {
-        for folder in [self.layout().epochs(), self.layout().dead_letter_receipts()] {
-            let listed = self.shared.store.list(&folder).await?;
-            if listed.iter().any(|key| Layout::is_receipt_of(self.partition.partition, key)) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// Whether the lane that asked is still wanted. Kafka is not asked again for one that is gone.
@@ -266,7 +267,7 @@ impl Io {
             if anew {
                 io.restart(offset);
             }
-            io.worker.send(ToWorker::Seek { partition: io.partition.clone(), ticket, offset });
+            io.worker.send(ToWorker::Seek { partition: io.partition.clone(), ticket, offset, attempt: 0 });
         });
     }
 
@@ -278,8 +279,13 @@ impl Io {
     }
 
     /// Seeks. Blocks for the moment that librdkafka needs to take note; no broker is asked. If it cannot yet, the worker is asked again.
-    pub(super) fn seek(&self, ticket: Ticket, offset: Offset) -> bool {
-        let sought = self.try_seek(offset);
+    pub(super) fn seek(&self, ticket: Ticket, offset: Offset, attempt: u32) -> bool {
+        // A restart stops the fetcher some time after it returns, and that takes the partition's queue from us
+        // (`rd_kafka_toppar_fetch_stop`: "clear out the forwarding queue"). A seek that worked comes after it: once more, or nobody
+        // would see the records.
+        let sought = self
+            .try_seek(offset)
+            .and_then(|()| self.worker.queue.take_partition(&self.partition.topic, self.partition.partition.0));
         if let Err(error) = &sought
             && self.is_wanted()
         {
@@ -288,8 +294,12 @@ impl Io {
             let io = self.clone();
             self.shared.runtime.spawn_blocking(move || {
                 std::thread::sleep(SEEK_AGAIN);
-                io.restart(offset);
-                io.worker.send(ToWorker::Seek { partition: io.partition.clone(), ticket, offset });
+                // Not each time: a restart takes a moment, and a seek before it is done fails.
+                if attempt.is_multiple_of(SEEKS_BETWEEN_RESTARTS) {
+                    io.restart(offset);
+                }
+                let attempt = attempt.wrapping_add(1);
+                io.worker.send(ToWorker::Seek { partition: io.partition.clone(), ticket, offset, attempt });
             });
         }
         sought.is_ok()

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use serde_json::json;
 
 use super::fail_point::fail_point;
 use super::topic::Topic;
@@ -11,10 +10,8 @@ use crate::engine::event::PutOutcome;
 use crate::engine::marker;
 use crate::engine::state::PartitionId;
 use crate::engine::time::{Epoch, EventTime};
+use crate::store::receipt::Marker;
 use crate::store::{Layout, Store, StoreError};
-
-/// The version of the marker's format.
-const MARKER_VERSION: u32 = 1;
 
 /// Carries out the marker step. Returns the oldest epoch that has files and no marker, and the partition that holds it up.
 ///
@@ -37,15 +34,8 @@ pub(super) async fn mark(
     let mut marked: BTreeSet<Epoch> = objects.iter().filter_map(parse).collect();
     let with_files: BTreeSet<Epoch> = folders.iter().filter_map(parse).collect();
     for epoch in marker::due(length, partitions, &closed, &with_files, &marked) {
-        let text = json!({
-            "version": MARKER_VERSION,
-            "topic": topic.info.name,
-            "topic_id": topic.info.id,
-            "epoch": {"start": epoch.start.to_string(), "end": epoch.end.to_string()},
-            "partitions": partitions,
-            "means": "the on-time files of this epoch are complete; late files may follow",
-        });
-        let text = serde_json::to_vec_pretty(&text).unwrap_or_default();
+        let marker = Marker::new(&topic.info.name, &topic.info.id, epoch, partitions);
+        let text = serde_json::to_vec_pretty(&marker).unwrap_or_default();
         fail_point!("marker.before");
         if store.create(&layout.marker(epoch), Bytes::from(text)).await == PutOutcome::NoAnswer {
             return Err(StoreError::Unfit("it did not say whether it has a marker"));

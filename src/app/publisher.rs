@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::Serialize;
 use tokio::runtime::Handle;
 
 use super::budget::Budget;
@@ -14,54 +13,18 @@ use super::tally::Tally;
 use super::topic::{SCHEMA_VERSION, Topic};
 use crate::engine::event::PublishOutcome;
 use crate::engine::publish::{PublishJob, PublishStep, StepOutcome};
-use crate::engine::state::{ChainId, Close, Offset, PartitionId, Scope, Totals};
+use crate::engine::state::{ChainId, Close, PartitionId};
 use crate::metrics::{LaneMetrics, Metrics};
 use crate::parquet::{AssembleError, Assembly, AssemblyOptions, EntryError, EntryReader, FolderName, PlannedFile};
 use crate::partition::hive;
 use crate::store::layout::LAYOUT_VERSION;
+use crate::store::receipt::{FileReceipt, RECEIPT_VERSION, Receipt};
 use crate::store::{Store, StoreError, chain};
 
-/// The version of the receipt's format.
-const RECEIPT_VERSION: u32 = 1;
 /// What assembling is reckoned to hold: the row group being encoded, the part being uploaded.
 const ASSEMBLY_BYTES: usize = 16 << 20;
 /// What each open entry is reckoned to hold: a compressed row group, a decoded batch.
 const ENTRY_BYTES: usize = 4 << 20;
-
-/// The durable record that a close is published.
-#[derive(Debug, Serialize)]
-struct Receipt<'a> {
-    version: u32,
-    topic: &'a str,
-    topic_id: &'a str,
-    partition: PartitionId,
-    chain: ChainId,
-    /// The closing entry's number.
-    entry: u64,
-    /// The close's place among those of the chain that have rows: 1, 2, 3, …
-    sequence: u64,
-    #[serde(flatten)]
-    scope: Scope,
-    /// The lane's position and totals in the closing entry.
-    position: Offset,
-    totals: Totals,
-    schema: u32,
-    rows: u64,
-    bytes: u64,
-    files: &'a [FileReceipt],
-    program: &'static str,
-}
-
-/// A file as it is in the store.
-#[derive(Debug, Serialize)]
-struct FileReceipt {
-    path: String,
-    rows: u64,
-    first_offset: i64,
-    last_offset: i64,
-    bytes: u64,
-    sha256: String,
-}
 
 /// One publication of one close.
 #[derive(Debug)]
@@ -80,7 +43,7 @@ pub(super) struct Publisher {
 
 /// Why the files could not be put.
 enum Fault {
-    /// An entry is gone, or another has its number.
+    /// An entry is gone or damaged, or another has its number.
     EntryGone,
     Failed(String),
 }
@@ -134,7 +97,7 @@ impl Publisher {
                 tracing::info!(%topic, %partition, files = count, rows, bytes, "published {}", self.close);
             }
             PublishOutcome::Stale => tracing::warn!(
-                %topic, %partition, "an entry that {} needs is gone: looking who is ahead", self.close
+                %topic, %partition, "an entry that {} needs is gone or damaged: looking who is ahead", self.close
             ),
             PublishOutcome::Failed(why) => {
                 self.lane_metrics.publish_failures.inc();
@@ -215,11 +178,11 @@ impl Publisher {
     fn put_receipt(&self, files: &[FileReceipt]) -> StepOutcome {
         let receipt = Receipt {
             version: RECEIPT_VERSION,
-            topic: &self.topic.info.name,
-            topic_id: &self.topic.info.id,
+            topic: self.topic.info.name.clone(),
+            topic_id: self.topic.info.id.clone(),
             partition: self.partition,
             chain: self.chain,
-            entry: self.close.entry.number.0,
+            entry: self.close.entry.number,
             sequence: self.close.sequence,
             scope: self.close.scope,
             position: self.close.position,
@@ -227,8 +190,8 @@ impl Publisher {
             schema: self.close.recipe.schema,
             rows: files.iter().map(|file| file.rows).sum(),
             bytes: files.iter().map(|file| file.bytes).sum(),
-            files,
-            program: concat!("streams-to-parquet ", env!("CARGO_PKG_VERSION")),
+            files: files.to_vec(),
+            program: concat!("streams-to-parquet ", env!("CARGO_PKG_VERSION")).to_owned(),
         };
         match serde_json::to_vec_pretty(&receipt) {
             Ok(text) => {
@@ -256,7 +219,8 @@ fn entry_fault(error: EntryError) -> Fault {
     {
         return Fault::EntryGone;
     }
-    Fault::Failed(chain(&error))
+    // Sent again, it would be damaged again: as good as gone.
+    if error.is_damage() { Fault::EntryGone } else { Fault::Failed(chain(&error)) }
 }
 
 fn assemble_fault(error: AssembleError) -> Fault {

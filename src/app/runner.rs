@@ -26,12 +26,12 @@ use crate::record::{Columns, Coordinates, DeadLetters, Decoder, Reason, Rejectio
 pub(super) type Kept = Arc<Mutex<Option<(EntryRef, Bytes)>>>;
 
 /// What others may know of a lane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LaneStatus {
     /// Everything is closed, published, said and committed.
     pub(super) settled: bool,
-    /// The lane cannot go on by itself.
-    pub(super) stopped: bool,
+    /// Why the lane cannot go on by itself, if it cannot.
+    pub(super) stopped: Option<Arc<str>>,
     /// Records are welcome, or all of a bounded run are read.
     pub(super) recovered: bool,
     /// All records of a bounded run are read.
@@ -49,7 +49,7 @@ impl Default for LaneStatus {
     fn default() -> Self {
         Self {
             settled: false,
-            stopped: false,
+            stopped: None,
             recovered: false,
             finishing: false,
             appending: false,
@@ -91,6 +91,8 @@ pub(super) struct Runner {
     keep_open: bool,
     finishing: bool,
     handing_over: bool,
+    /// Why the lane has stopped, if it has.
+    stop_reason: Option<Arc<str>>,
     /// Librdkafka has given the partition up after an error.
     given_up: bool,
     /// Where Kafka's log ends, as last heard.
@@ -148,6 +150,7 @@ impl Runner {
             keep_open,
             finishing: false,
             handing_over: false,
+            stop_reason: None,
             given_up: false,
             log_end: None,
             taken_bytes: 0,
@@ -288,17 +291,23 @@ impl Runner {
                 }
             }
             Action::Forget => {
-                self.metrics.append_conflicts.inc();
                 self.count_as_forgotten(self.told_at);
-                tracing::warn!(
-                    topic = %self.partition.topic, partition = %self.partition.partition,
-                    "another instance is ahead in this partition's lane log; going on from what it wrote"
-                );
+                // A lane that stops forgets, too, and nobody is ahead.
+                if !self.lane.is_stopped() {
+                    self.metrics.append_conflicts.inc();
+                    tracing::warn!(
+                        topic = %self.partition.topic, partition = %self.partition.partition,
+                        "another instance is ahead in this partition's lane log; going on from what it wrote"
+                    );
+                }
                 self.forget();
             }
-            Action::Stop { reason } => tracing::error!(
-                topic = %self.partition.topic, partition = %self.partition.partition, "partition stopped: {reason}"
-            ),
+            Action::Stop { reason } => {
+                tracing::error!(
+                    topic = %self.partition.topic, partition = %self.partition.partition, "partition stopped: {reason}"
+                );
+                self.stop_reason = Some(reason.to_string().into());
+            }
             Action::List { ticket, from } => self.io.list(ticket, from),
             Action::Load { ticket, number } => self.io.load(ticket, number),
             Action::LookForReceipts { ticket } => self.io.look_for_receipts(ticket),
@@ -408,7 +417,7 @@ impl Runner {
     pub(super) fn status(&self) -> LaneStatus {
         LaneStatus {
             settled: self.finishing && self.lane.is_settled(),
-            stopped: self.lane.is_stopped(),
+            stopped: self.stop_reason.clone().filter(|_| self.lane.is_stopped()),
             recovered: self.finishing || self.lane.reads_from().is_some(),
             finishing: self.finishing,
             appending: self.lane.is_running() && !self.lane.can_append(),
@@ -424,8 +433,8 @@ impl Runner {
 
     /// Makes Kafka serve the partition from `offset` on. Only the thread that takes the records may do this, and what it had taken before
     /// must be dropped: so that nothing that is served from there is looked at before the lane is told that it has started.
-    pub(super) fn seek(&mut self, ticket: Ticket, offset: Offset) {
-        if self.io.seek(ticket, offset) {
+    pub(super) fn seek(&mut self, ticket: Ticket, offset: Offset, attempt: u32) {
+        if self.io.seek(ticket, offset, attempt) {
             self.tell(Input::Started { ticket });
         }
     }

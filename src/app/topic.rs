@@ -139,7 +139,7 @@ pub async fn prepare(
     })
 }
 
-fn lane_config(config: &RunConfig) -> LaneConfig {
+pub(super) fn lane_config(config: &RunConfig) -> LaneConfig {
     #[cfg(not(feature = "fail-points"))]
     let mutation = Mutation::None;
     #[cfg(feature = "fail-points")]

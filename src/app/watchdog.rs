@@ -91,7 +91,7 @@ impl Watchdog {
             }
             seen.still += passed;
             if !seen.still.is_zero() {
-                standing.push(Standstill { partition: of.clone(), still: seen.still, status: *status, end });
+                standing.push(Standstill { partition: of.clone(), still: seen.still, status: status.clone(), end });
             }
         }
         standing.sort_by_key(|one| Reverse(one.still));
@@ -117,7 +117,7 @@ fn mark(lane: &LaneStatus) -> Mark {
 /// Keeps W-1. A stopped lane waits for the operator, and has said so.
 fn has_something_to_do(lane: &LaneStatus, end: Option<Offset>) -> bool {
     let reads_on = !lane.finishing && end.is_some_and(|end| !lane.recovered || lane.position < end);
-    !lane.stopped && (lane.appending || reads_on)
+    lane.stopped.is_none() && (lane.appending || reads_on)
 }
 
 impl std::fmt::Display for Standstill {
@@ -148,20 +148,28 @@ mod tests {
         LaneStatus { recovered: true, position: Offset(position), entry: EntryNumber(7), ..LaneStatus::default() }
     }
 
+    /// Looks that often at the same.
+    fn watch_one((status, end): (LaneStatus, Option<i64>), times: usize) -> Vec<u64> {
+        watch(&vec![(status, end); times])
+    }
+
     /// Looks once a second, with a limit of ten, at one lane and its end; returns for how long it stands still after each look, in seconds.
     fn watch(looks: &[(LaneStatus, Option<i64>)]) -> Vec<u64> {
         let mut watchdog = Watchdog::new(Duration::from_secs(10));
         let each = (1..).map(Duration::from_secs).zip(looks);
         each.map(|(now, (status, end))| {
             let ends = end.map(|end| (lane(0), Offset(end))).into_iter().collect();
-            watchdog.look(now, &[(lane(0), *status)].into(), &ends).first().map_or(0, |found| found.still.as_secs())
+            watchdog
+                .look(now, &[(lane(0), status.clone())].into(), &ends)
+                .first()
+                .map_or(0, |found| found.still.as_secs())
         })
         .collect()
     }
 
     #[test]
     fn a_lane_with_lag_that_does_not_come_on_stands_still() {
-        assert_eq!(watch(&[(reading(5), Some(9)); 4]), [0, 1, 2, 3]);
+        assert_eq!(watch_one((reading(5), Some(9)), 4), [0, 1, 2, 3]);
         assert_eq!(
             watch(&[(reading(5), Some(9)), (reading(5), Some(9)), (reading(6), Some(9)), (reading(6), Some(9))]),
             [0, 1, 0, 1]
@@ -170,15 +178,15 @@ mod tests {
 
     #[test]
     fn a_lane_at_its_end_waits_for_records() {
-        assert_eq!(watch(&[(reading(9), Some(9)); 4]), [0, 0, 0, 0]);
+        assert_eq!(watch_one((reading(9), Some(9)), 4), [0, 0, 0, 0]);
     }
 
     #[test]
     fn a_broker_that_is_away_is_waited_for() {
-        assert_eq!(watch(&[(reading(5), None); 4]), [0, 0, 0, 0]);
+        assert_eq!(watch_one((reading(5), None), 4), [0, 0, 0, 0]);
         let recovering = LaneStatus { recovered: false, ..reading(0) };
-        assert_eq!(watch(&[(recovering, None); 4]), [0, 0, 0, 0]);
-        assert_eq!(watch(&[(recovering, Some(0)); 4]), [0, 1, 2, 3], "it is there, and the lane does not recover");
+        assert_eq!(watch_one((recovering.clone(), None), 4), [0, 0, 0, 0]);
+        assert_eq!(watch_one((recovering, Some(0)), 4), [0, 1, 2, 3], "it is there, and the lane does not recover");
     }
 
     #[test]
@@ -189,10 +197,10 @@ mod tests {
 
     #[test]
     fn who_waits_for_the_operator_or_has_reached_its_bound_does_not_stand_still() {
-        let stopped = LaneStatus { stopped: true, recovered: false, ..reading(5) };
+        let stopped = LaneStatus { stopped: Some("why".into()), recovered: false, ..reading(5) };
         let finishing = LaneStatus { finishing: true, ..reading(5) };
-        assert_eq!(watch(&[(stopped, Some(9)); 3]), [0, 0, 0]);
-        assert_eq!(watch(&[(finishing, Some(9)); 3]), [0, 0, 0]);
+        assert_eq!(watch_one((stopped, Some(9)), 3), [0, 0, 0]);
+        assert_eq!(watch_one((finishing, Some(9)), 3), [0, 0, 0]);
     }
 
     #[test]

@@ -36,8 +36,8 @@ pub(super) enum ToWorker {
     HandOver { partition: TopicPartition, deadline: Duration, reply: Sender<Option<CommitRequest>> },
     /// A partition is lost: drop its lane.
     Lose { partition: TopicPartition, reply: Sender<Option<CommitRequest>> },
-    /// Kafka's log holds `offset`: serve the lane from there.
-    Seek { partition: TopicPartition, ticket: Ticket, offset: Offset },
+    /// Kafka's log holds `offset`: serve the lane from there. `attempt` counts from 0.
+    Seek { partition: TopicPartition, ticket: Ticket, offset: Offset, attempt: u32 },
     /// An answer for a lane; its ticket tells the lane from an earlier one of the same partition.
     Fact { partition: TopicPartition, input: Input },
     /// End: no lane is left.
@@ -136,11 +136,11 @@ impl Worker {
                 self.drop_lane(&partition);
                 drop(reply);
             }
-            ToWorker::Seek { partition, ticket, offset } => {
+            ToWorker::Seek { partition, ticket, offset, attempt } => {
                 if let Some(runner) = self.runners.get_mut(&partition) {
                     // What is left of the batch in hand was served from somewhere else.
                     self.outdated.insert(partition);
-                    runner.seek(ticket, offset);
+                    runner.seek(ticket, offset, attempt);
                 }
             }
             ToWorker::Fact { partition, input } => {

@@ -294,7 +294,7 @@ pub enum StopReason {
     /// The commit names an entry that this lane log does not have.
     #[error(
         "the group's committed offset mirrors entry {entry} of chain {chain}, but this output's lane log {log}: \
-         does every instance of the group write to the same --output?"
+         does every instance of the group write to the same --output? If the end of the lane log was deleted, restore it"
     )]
     OtherOutput {
         /// The chain in the commit.
@@ -368,7 +368,8 @@ pub enum StopReason {
     },
     /// Rows that the log promises are gone.
     #[error(
-        "{what} cannot be written: an entry that holds the rows is missing or was replaced, and no other instance is ahead"
+        "{what} cannot be written: an entry of the lane log that holds its rows is missing, damaged or replaced, and no other instance is ahead. \
+         Restore the entry from a backup, or give its rows up with `recover` (--dry-run says which they are)"
     )]
     MissingRows {
         /// The close, or the entry, that needs the rows.

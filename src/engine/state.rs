@@ -147,6 +147,16 @@ impl Scope {
     }
 }
 
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OnTime(epoch) => write!(f, "epoch {}", epoch.label()),
+            Self::Late(epoch) => write!(f, "late rows of epoch {}", epoch.label()),
+            Self::DeadLetter => f.write_str("dead letters"),
+        }
+    }
+}
+
 /// The JSON form of a [`Scope`]: flat, so that it may be a field of its own anywhere.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct ScopeForm {
@@ -244,6 +254,43 @@ impl Close {
     }
 }
 
+/// The operator moved the position: no record did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Jump {
+    /// The first entry behind it.
+    pub entry: EntryNumber,
+    /// The next offset to read before.
+    pub from: Offset,
+    /// The next offset to read after. Below `from`: what lies between was read twice.
+    pub to: Offset,
+    /// By which choice.
+    pub why: JumpReason,
+}
+
+/// Why a position was moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JumpReason {
+    /// A tool had set the group's offset, and `--on-foreign-offset accept` was given.
+    Accepted,
+    /// Kafka did not hold the next offset, and `--on-data-loss skip` was given.
+    Skipped,
+}
+
+/// Rows that the operator gave up, since the entry that held them is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct GivenUp {
+    /// Which rows.
+    pub scope: Scope,
+    /// The entry that held them, and how many.
+    pub held: Held,
+    /// The close that will have no receipt, if these were the last rows of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
+    /// The entry that says so.
+    pub by: EntryNumber,
+}
+
 /// What a lane log belongs to; all entries of a log agree on it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LaneIdentity {
@@ -291,6 +338,12 @@ pub struct LaneState {
     /// The foreign offset that the operator told us to accept, until Kafka has our commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted_offset: Option<Offset>,
+    /// How often the operator had the position moved, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jumps: Vec<Jump>,
+    /// What the operator gave up, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given_up: Vec<GivenUp>,
 }
 
 /// JSON has no maps with structured keys: the waiting rows are a list of (scope, entries).

@@ -17,7 +17,7 @@ pub enum EntryError {
     #[error("not an entry of a lane log")]
     Foreign,
     /// A version of the format that this program does not know.
-    #[error("entry has version {found} of the format, this program reads version {known}")]
+    #[error("entry has version {found} of the format, this program reads version {known}: update this instance")]
     Version {
         /// The version that the entry names.
         found: String,
@@ -61,6 +61,17 @@ pub enum EntryError {
 }
 
 impl EntryError {
+    /// Whether the bytes are no entry, and never will be: not a failure of the source, nor a version that another program reads.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        match self {
+            Self::Truncated { .. } | Self::Foreign | Self::Damaged { .. } => true,
+            Self::Version { .. } | Self::Rows { .. } | Self::Read { .. } | Self::Parquet { .. } | Self::Json { .. } => {
+                false
+            }
+        }
+    }
+
     /// Returns a function that says what was being done when Parquet (or Arrow) failed.
     pub(super) fn parquet<E: Into<ParquetError>>(doing: &'static str) -> impl FnOnce(E) -> Self {
         move |source| Self::Parquet { doing, source: source.into() }

@@ -57,6 +57,8 @@ pub(super) fn state(number: u64) -> LaneState {
         closes: Vec::new(),
         totals: Totals { records: 100, rows: 100, ..Totals::default() },
         accepted_offset: None,
+        jumps: Vec::new(),
+        given_up: Vec::new(),
     }
 }
 

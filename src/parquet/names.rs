@@ -23,6 +23,9 @@ pub const DERIVED: [&str; 4] = ["year", "month", "day", "hour"];
 /// The partition value that the buckets beyond the limit share.
 pub const OTHER: &str = "__OTHER__";
 
+/// What the keys begin with by which a published file says what it is.
+pub(super) const SAYS: &str = "streams-to-parquet.";
+
 /// Key of the entry format's version; stands in every version of the format.
 pub(super) const FORMAT: &str = "streams-to-parquet.format";
 /// Key of the lane's state.

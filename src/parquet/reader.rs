@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
@@ -119,6 +120,22 @@ impl EntryReader {
         RowStream { entry: self.clone(), columns, ranges, group: 0, batches: None }
     }
 
+    /// Reads every row group, and compares its checksum. The footer's was compared when the entry was opened.
+    ///
+    /// # Errors
+    /// When the source fails, or a checksum does not agree.
+    pub fn check_groups(&self) -> Result<(), EntryError> {
+        self.groups.iter().try_for_each(|group| self.read_group(group).map(|_| ()))
+    }
+
+    fn read_group(&self, group: &GroupPlace) -> Result<Bytes, EntryError> {
+        let bytes = self.source.read_at(group.bytes.clone()).map_err(|source| EntryError::Read { source })?;
+        if checksum(&[&bytes]) != group.checksum {
+            return Err(EntryError::damaged(format!("the checksum of its row group {} does not agree", group.number)));
+        }
+        Ok(bytes)
+    }
+
     /// Reads and checks a row group, and begins to decode what `selection` names of it.
     fn decode(
         &self,
@@ -126,10 +143,7 @@ impl EntryReader {
         selection: RowSelection,
         columns: &ProjectionMask,
     ) -> Result<ParquetRecordBatchReader, EntryError> {
-        let bytes = self.source.read_at(group.bytes.clone()).map_err(|source| EntryError::Read { source })?;
-        if checksum(&[&bytes]) != group.checksum {
-            return Err(EntryError::damaged(format!("the checksum of its row group {} does not agree", group.number)));
-        }
+        let bytes = self.read_group(group)?;
         let bytes = GroupBytes { base: group.bytes.start, bytes };
         ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, self.parquet.clone())
             .with_row_groups(vec![group.number])

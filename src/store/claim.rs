@@ -71,6 +71,16 @@ impl Claim {
         }
     }
 
+    /// Returns the claim that is there, if there is one.
+    ///
+    /// # Errors
+    /// When it cannot be read, or the store fails.
+    pub async fn load(store: &Store, layout: &Layout) -> Result<Option<Self>, ClaimError> {
+        let key = layout.claim();
+        let found = store.get(&key).await?;
+        Ok(found.map(|found| Self::read(key, &found)).transpose()?)
+    }
+
     /// Claims the topic's folders of the output, or finds that an instance of the same group has.
     ///
     /// # Errors

@@ -60,7 +60,7 @@ impl Store {
     }
 
     /// Returns the size and the checksum of what the store holds.
-    async fn read_back(&self, key: &Path) -> Result<StoredFile, StoreError> {
+    pub(super) async fn read_back(&self, key: &Path) -> Result<StoredFile, StoreError> {
         let failed = |source| StoreError::request("read back", key)(source);
         let mut stream = self.objects.get(key).await.map_err(failed)?.into_stream();
         let (mut hash, mut bytes) = (Sha256::new(), 0);

@@ -34,6 +34,27 @@ impl Layout {
         &self.topic
     }
 
+    /// Returns the folder of published rows.
+    #[must_use]
+    pub fn data(&self) -> Path {
+        Path::from(self.topic.as_str())
+    }
+
+    /// Returns the folder of published dead letters.
+    #[must_use]
+    pub fn dead_letters(&self) -> Path {
+        Path::from(DEAD_LETTER).join(self.topic.as_str())
+    }
+
+    /// Returns the folder of published rows, or dead letters, as `scope` says.
+    #[must_use]
+    pub fn root_of(&self, scope: &Scope) -> Path {
+        match scope {
+            Scope::OnTime(_) | Scope::Late(_) => self.data(),
+            Scope::DeadLetter => self.dead_letters(),
+        }
+    }
+
     /// Returns the key of the claim.
     #[must_use]
     pub fn claim(&self) -> Path {
@@ -68,6 +89,13 @@ impl Layout {
     #[must_use]
     pub fn lane_log(&self, partition: PartitionId) -> Path {
         self.control().join(format!("p{partition}"))
+    }
+
+    /// Returns the partition whose lane log a folder of the control folder is; `None` for any other.
+    #[must_use]
+    pub fn parse_lane_log(folder: &Path) -> Option<PartitionId> {
+        let digits = folder.filename()?.strip_prefix('p')?;
+        digits.parse().ok().map(PartitionId)
     }
 
     /// Returns the key of an entry; numbers are zero-padded so that they list in order.
@@ -145,11 +173,25 @@ impl Layout {
     /// Returns the key of the receipt of a close.
     #[must_use]
     pub fn receipt(&self, partition: PartitionId, chain: &str, close: &Close) -> Path {
-        let name = format!("{}.json", stem(partition, chain, close));
-        match close.scope {
+        self.receipt_of(partition, chain, close.entry.number, &close.scope)
+    }
+
+    /// The same, by what names a close.
+    #[must_use]
+    pub fn receipt_of(&self, partition: PartitionId, chain: &str, entry: EntryNumber, scope: &Scope) -> Path {
+        let name = format!("{}.json", stem(partition, chain, entry, scope));
+        match scope {
             Scope::OnTime(epoch) | Scope::Late(epoch) => self.epochs().join(epoch.label()).join(name),
             Scope::DeadLetter => self.dead_letter_receipts().join(name),
         }
+    }
+
+    /// Returns the partition and the closing entry that the name of a receipt tells.
+    #[must_use]
+    pub fn parse_receipt(key: &Path) -> Option<(PartitionId, EntryNumber)> {
+        let mut parts = key.filename()?.strip_prefix('p')?.strip_suffix(".json")?.split('-');
+        let (partition, _chain, entry) = (parts.next()?, parts.next()?, parts.next()?);
+        Some((PartitionId(partition.parse().ok()?), EntryNumber(entry.parse().ok()?)))
     }
 
     /// Whether a listed key is a receipt of `partition`.
@@ -170,34 +212,39 @@ impl Layout {
         close: &Close,
         folders: &[String],
     ) -> Result<Path, object_store::path::Error> {
-        let folder = match close.scope {
-            Scope::OnTime(_) | Scope::Late(_) => self.topic.clone(),
-            Scope::DeadLetter => format!("{DEAD_LETTER}/{}", self.topic),
-        };
-        let stem = stem(partition, chain, close);
-        let name = match close.scope {
+        let root = self.root_of(&close.scope).to_string();
+        let name = self.file_name(partition, chain, close.entry.number, &close.scope);
+        Path::parse([&[root], folders, &[name]].concat().join("/"))
+    }
+
+    /// Returns the name of the files of a close, each of which is in another folder.
+    #[must_use]
+    pub fn file_name(&self, partition: PartitionId, chain: &str, entry: EntryNumber, scope: &Scope) -> String {
+        let stem = stem(partition, chain, entry, scope);
+        match scope {
             Scope::OnTime(epoch) | Scope::Late(epoch) => format!("{}-{stem}.parquet", epoch.label()),
             Scope::DeadLetter => format!("{stem}.parquet"),
-        };
-        Path::parse([&[folder], folders, &[name]].concat().join("/"))
+        }
     }
 
     fn meta(&self) -> Path {
         Path::from(META).join(self.topic.as_str())
     }
 
-    fn control(&self) -> Path {
+    /// Returns the folder of the claim, the lane logs and whatever else is no data.
+    #[must_use]
+    pub fn control(&self) -> Path {
         self.meta().join("control")
     }
 }
 
 /// What names the files and the receipt of a close: the partition, the chain and the closing entry, never who publishes or when.
-fn stem(partition: PartitionId, chain: &str, close: &Close) -> String {
-    let kind = match close.scope {
+fn stem(partition: PartitionId, chain: &str, entry: EntryNumber, scope: &Scope) -> String {
+    let kind = match scope {
         Scope::OnTime(_) | Scope::DeadLetter => "",
         Scope::Late(_) => "-late",
     };
-    format!("p{partition}-{chain}-{}{kind}", close.entry.number)
+    format!("p{partition}-{chain}-{entry}{kind}")
 }
 
 #[cfg(test)]

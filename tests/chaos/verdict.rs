@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::common::python;
+use crate::program;
 
 /// What was found.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -47,7 +48,7 @@ pub(crate) struct Evidence<'a> {
 type Audit = fn(&Evidence<'_>) -> Option<String>;
 
 /// Audits that look at the output alone, beside the count.
-const AUDITS: [Audit; 1] = [receipts];
+const AUDITS: [Audit; 2] = [receipts, verify];
 
 /// Counts.
 pub(crate) fn judge(evidence: &Evidence<'_>) -> Verdict {
@@ -71,6 +72,20 @@ fn receipts(evidence: &Evidence<'_>) -> Option<String> {
         python::start("check_receipts.py", &["--output", evidence.output.to_str().unwrap(), "--topic", evidence.topic]);
     let status = script.wait(python::LIMIT);
     (!status.success()).then(|| format!("check_receipts.py: {}", script.stderr().trim()))
+}
+
+/// `verify --deep` proves the output, row by row.
+fn verify(evidence: &Evidence<'_>) -> Option<String> {
+    let told = program::command()
+        .args(["verify", "--deep", "--topic", evidence.topic, "--output"])
+        .arg(evidence.output)
+        .output()
+        .unwrap();
+    (!told.status.success()).then(|| {
+        format!("verify: {}{}", String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr))
+            .trim()
+            .to_owned()
+    })
 }
 
 impl Verdict {

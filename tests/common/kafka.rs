@@ -13,7 +13,7 @@ use std::{
 use futures::executor::block_on;
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, CommitMode, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
@@ -313,6 +313,19 @@ impl KafkaCluster {
         self.create(&self.admin(), topic, partitions, configs).unwrap();
         wait_for("the new topic's leaders", READY, || {
             let all = self.partitions(topic).filter(|found| found.len() == usize::try_from(partitions).unwrap());
+            all.filter(|found| found.iter().all(|(_, leader)| *leader >= 0))
+        });
+    }
+
+    /// Adds partitions to a topic, so that it has `partitions`, and waits until each has a leader.
+    pub fn add_partitions(&self, topic: &str, partitions: usize) {
+        let options = AdminOptions::new().request_timeout(Some(REQUEST)).operation_timeout(Some(REQUEST));
+        let wanted = NewPartitions::new(topic, partitions);
+        block_on(self.admin().create_partitions([&wanted], &options)).unwrap().into_iter().for_each(|result| {
+            result.unwrap();
+        });
+        wait_for("the new partitions' leaders", READY, || {
+            let all = self.partitions(topic).filter(|found| found.len() == partitions);
             all.filter(|found| found.iter().all(|(_, leader)| *leader >= 0))
         });
     }

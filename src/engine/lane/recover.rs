@@ -10,7 +10,7 @@ use super::super::commit::{CommitMetadata, Committed};
 use super::super::event::{Action, Input, LoadOutcome, StopReason, Ticket};
 use super::super::mutation::Mutation;
 use super::super::state::{
-    ChainId, EntryId, EntryNumber, EntryRef, LaneIdentity, LaneState, Offset, STATE_VERSION, Totals,
+    ChainId, EntryId, EntryNumber, EntryRef, Jump, JumpReason, LaneIdentity, LaneState, Offset, STATE_VERSION, Totals,
 };
 use super::{DataLossPolicy, ForeignOffsetPolicy, Lane, Live, Phase};
 
@@ -60,6 +60,8 @@ pub(super) fn before_the_first_entry(identity: &LaneIdentity) -> LaneState {
         closes: Vec::new(),
         totals: Totals::default(),
         accepted_offset: None,
+        jumps: Vec::new(),
+        given_up: Vec::new(),
     }
 }
 
@@ -255,13 +257,22 @@ impl Lane {
 
     /// Goes on where a tool has put the group's offset: what was open is closed, and the jump is remembered until Kafka has our commit.
     fn accept(&mut self, offset: Offset) {
-        self.live.position = offset;
+        self.jump(offset, JumpReason::Accepted);
         if !self.breaks(Mutation::ForgetAcceptedOffset) {
             self.base.accepted_offset = Some(offset);
         }
         let open = self.base.waiting.keys().filter_map(|scope| scope.epoch().map(|epoch| epoch.end)).max();
         self.live.closed_through = self.live.closed_through.max(open);
         self.flush = true;
+    }
+
+    /// Moves the position, and has the next entry say so: else its records and its offsets would not add up.
+    fn jump(&mut self, to: Offset, why: JumpReason) {
+        let from = std::mem::replace(&mut self.live.position, to);
+        if from != to {
+            let entry = self.base.entry.number.next();
+            self.base.jumps.push(Jump { entry, from, to, why });
+        }
     }
 
     fn start_without_log(&mut self) {
@@ -311,7 +322,7 @@ impl Lane {
                 let to = if offset < low { low } else { high };
                 let skipped = u64::try_from(to.0 - offset.0).unwrap_or(0);
                 self.live.totals.skipped_offsets += skipped;
-                self.live.position = to;
+                self.jump(to, JumpReason::Skipped);
                 self.unsaid_since_ms.get_or_insert(self.now.mono_ms);
                 self.ask(Step::Start { offset: to });
             }

@@ -619,13 +619,13 @@ fn lane_with_many_entries() -> (Bench, Vec<Held>) {
         let state = bench.append();
         bench.commit();
         while let Some(action) = bench.ask() {
-            match action {
-                Action::Mark { ticket, .. } => bench.tell(Input::Marked { ticket, done: true }),
-                Action::List { ticket, .. } => {
-                    let numbers = (1..=state.entry.number.0).map(EntryNumber).collect();
-                    bench.tell(Input::Listed { ticket, numbers: Some(numbers) });
-                }
-                other => panic!("not {other:?}"),
+            if let Action::Mark { ticket, .. } = action {
+                bench.tell(Input::Marked { ticket, done: true });
+            } else if let Action::List { ticket, .. } = action {
+                let numbers = (1..=state.entry.number.0).map(EntryNumber).collect();
+                bench.tell(Input::Listed { ticket, numbers: Some(numbers) });
+            } else {
+                panic!("not {action:?}");
             }
         }
         holding.push(held(state.entry, 1));

@@ -65,7 +65,7 @@ impl Hash for World {
         let Self { store, network, processes, owner, now, faults, leaps, assigned, slow, broken } = self;
         (store, processes, owner, now, faults, leaps, assigned, slow, broken).hash(state);
         // The order in which requests were sent says nothing.
-        let each = network.iter().map(|request| hash_of(request));
+        let each = network.iter().map(hash_of);
         each.fold(0_u64, u64::wrapping_add).hash(state);
     }
 }

@@ -16,7 +16,7 @@ use super::shape::Shape;
 use super::{AssembleError, AssemblyOptions, WrittenFile};
 use crate::engine::state::{Close, LaneState, Scope};
 use crate::parquet::extra;
-use crate::parquet::names::CREATED_BY;
+use crate::parquet::names::{CREATED_BY, SAYS};
 use crate::parquet::plan::FilePlan;
 
 /// Returns how a file is written, and what it says of itself.
@@ -51,7 +51,7 @@ pub(super) fn file_properties(
         ("layout", close.recipe.layout.to_string()),
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
     ]);
-    let says = says.into_iter().map(|(key, value)| KeyValue::new(format!("streams-to-parquet.{key}"), value));
+    let says = says.into_iter().map(|(key, value)| KeyValue::new(format!("{SAYS}{key}"), value));
     WriterProperties::builder()
         .set_created_by(CREATED_BY.to_owned())
         .set_key_value_metadata(Some(says.collect()))
