@@ -17,6 +17,8 @@ pub(super) const FORMAT: &str = "streams-to-parquet.format";
 pub(super) const STATE: &str = "streams-to-parquet.state";
 /// Key of the index of segments.
 pub(super) const SEGMENTS: &str = "streams-to-parquet.segments";
+/// Key of the checksum of the page index, before that of the footer; only where there is a page index.
+pub(super) const PAGE_INDEX: &str = "streams-to-parquet.page-index";
 /// Key of the footer's checksum; stands in every version of the format, behind all other keys.
 pub(super) const CHECKSUM: &str = "streams-to-parquet.checksum";
 
