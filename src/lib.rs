@@ -6,6 +6,7 @@ pub mod demo;
 pub mod engine;
 pub mod error;
 pub mod generate;
+pub mod heap;
 pub mod http;
 pub mod infer;
 pub mod kafka;
