@@ -6,10 +6,12 @@ pub mod demo;
 pub mod engine;
 pub mod error;
 pub mod generate;
+pub mod heap;
 pub mod http;
 pub mod infer;
 pub mod kafka;
 pub mod metrics;
+pub mod names;
 pub mod parquet;
 pub mod partition;
 pub mod record;
@@ -25,9 +27,13 @@ mod architecture {
     use std::path::Path;
 
     /// A module, and the modules of this crate that it may name.
-    const MAY_NAME: [(&str, &[&str]); 6] = [
+    const MAY_NAME: [(&str, &[&str]); 10] = [
+        ("names", &[]),
         ("engine", &["engine"]),
-        ("parquet", &["engine", "parquet"]),
+        ("schema", &["names", "record", "schema"]),
+        ("record", &["engine", "record", "schema"]),
+        ("partition", &["engine", "names", "partition", "record", "schema"]),
+        ("parquet", &["engine", "names", "parquet"]),
         ("kafka", &["engine", "kafka"]),
         ("store", &["engine", "store"]),
         ("http", &["http", "metrics"]),

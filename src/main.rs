@@ -11,12 +11,13 @@ use streams_to_parquet::app::{self, clock};
 use streams_to_parquet::config::{Cli, Command, LogConfig, LogFormat};
 use streams_to_parquet::error::Error;
 use streams_to_parquet::store::chain;
-use streams_to_parquet::{demo, generate, infer, recover, verify};
+use streams_to_parquet::{demo, generate, heap, infer, recover, verify};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    heap::keep_little();
     // The only reader of the environment beside `config`. It would let go whoever is held at a point when it is dropped: they stay held.
     #[cfg(feature = "fail-points")]
     std::mem::forget(fail::FailScenario::setup());

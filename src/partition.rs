@@ -10,10 +10,9 @@ use thiserror::Error;
 
 pub use buckets::Buckets;
 
-use crate::schema::{Schema, Type};
+pub use crate::names::DERIVED;
 
-/// The names of the partition columns that are derived from the event time.
-pub const DERIVED: [&str; 4] = ["year", "month", "day", "hour"];
+use crate::schema::{Schema, Type};
 
 /// The longest name of a partition column, encoded, in bytes: leaves room for values.
 const MAX_COLUMN_BYTES: usize = 128;

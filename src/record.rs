@@ -20,9 +20,11 @@
 
 mod column;
 mod columns;
+mod compare;
 mod dead_letters;
 mod decode;
 pub(crate) mod json;
+mod layout;
 mod lookup;
 pub(crate) mod number;
 pub mod timestamp;

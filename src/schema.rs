@@ -13,14 +13,8 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field as ArrowField, Fields, Schema as ArrowSchema, SchemaRef, TimeUnit};
 use thiserror::Error;
 
-/// The column that keeps, as JSON text, what no other column could.
-pub const EXTRA: &str = "_extra";
-/// The column with the number of the Kafka partition that a row came from.
-pub const KAFKA_PARTITION: &str = "_kafka_partition";
-/// The column with the Kafka offset that a row came from.
-pub const KAFKA_OFFSET: &str = "_kafka_offset";
-/// The column with the Kafka timestamp of the record that a row came from.
-pub const KAFKA_TIMESTAMP: &str = "_kafka_timestamp";
+pub use crate::names::{EXTRA, KAFKA_OFFSET, KAFKA_PARTITION, KAFKA_TIMESTAMP};
+
 /// The names of the columns that this program adds; no field of a schema may have one.
 pub const RESERVED: [&str; 4] = [EXTRA, KAFKA_PARTITION, KAFKA_OFFSET, KAFKA_TIMESTAMP];
 /// How deep types may nest: a plain column counts 1.

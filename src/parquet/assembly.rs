@@ -5,14 +5,15 @@
 //! beginning to its end as long as files are written in turn; memory holds one row group and one batch of each entry,
 //! and the row group that is being written.
 //!
-//! Rows are decoded and encoded again. The plan of a file names the segments that it is made of, so that big ones
-//! may be copied as whole row groups instead.
+//! A segment that has row groups of its own is copied as it is, if the columns and the codec are those of the file; the rows of
+//! others are decoded and encoded again.
 //!
 //! # Invariants
 //! * a file is a pure function of the close, its entries and the options: how entries happen to be read, or which files
 //!   of the close were written before, leaves no trace in it;
 //! * what was written is what the indexes promised, row for row and offset for offset; else the file is an error.
 
+mod copy;
 mod cursor;
 mod error;
 mod file;
@@ -21,8 +22,6 @@ mod shape;
 use std::io::Write;
 
 use arrow::datatypes::SchemaRef;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
 
 use self::cursor::Cursor;
 use self::file::{FileWriter, file_properties};
@@ -139,7 +138,8 @@ impl Assembly {
             of_scope.push((first, segments));
         }
         let max_buckets = usize::try_from(close.recipe.max_buckets).unwrap_or(usize::MAX);
-        let files = plan(&of_scope, &columns, max_buckets, folder);
+        let mut files = plan(&of_scope, &columns, max_buckets, folder);
+        copy::plan(&mut files, &entries, &shape, codec).map_err(|source| AssembleError::Write { source })?;
         let cursors = Cursor::for_files(&entries, &files);
         Ok(Self {
             close: close.clone(),
@@ -197,18 +197,18 @@ impl Assembly {
     pub fn write_file(&mut self, to: impl Write + Send) -> Result<WrittenFile, AssembleError> {
         let current = self.next.checked_sub(1).and_then(|current| self.files.get(current));
         let (Some(file), Some(lane)) = (current, &self.lane) else { return Err(AssembleError::NoFile) };
-        let properties = file_properties(&self.close, lane, file, self.codec, &self.options);
-        let writer_options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-        let schema = self.shape.schema().clone();
-        let writer = ArrowWriter::try_new_with_options(to, schema, writer_options)
-            .map_err(|source| AssembleError::Write { source })?;
-        let mut writer = FileWriter::new(writer, &self.shape, chunk_rows(file, &self.cursors));
+        let properties = file_properties(&self.close, lane, file, self.codec);
+        let chunk_rows = chunk_rows(file, &self.cursors);
+        let mut writer = FileWriter::new(to, properties, &self.shape, &self.options, chunk_rows)?;
         for bucket in &file.buckets {
             let kept: Vec<(&str, Option<&str>)> =
                 bucket.keeps.iter().map(|i| (self.columns[*i].as_str(), bucket.values[*i].as_deref())).collect();
             for part in &bucket.parts {
                 let Some(cursor) = self.cursors.get_mut(part.entry) else { continue };
-                cursor.read(part.segment, &self.shape, |rows| writer.push(rows, &kept))?;
+                match part.copied.clone() {
+                    Some(mut groups) => groups.try_for_each(|group| writer.copy(cursor.entry(), group))?,
+                    None => cursor.read(part.segment, &self.shape, |rows| writer.push(rows, &kept))?,
+                }
             }
         }
         writer.finish(file)
@@ -217,7 +217,7 @@ impl Assembly {
 
 /// Returns how many rows of a file are encoded at once: what fits for all of its entries.
 fn chunk_rows(file: &FilePlan, cursors: &[Cursor]) -> usize {
-    let parts = file.buckets.iter().flat_map(|bucket| &bucket.parts);
+    let parts = file.buckets.iter().flat_map(|bucket| &bucket.parts).filter(|part| part.copied.is_none());
     parts.filter_map(|part| cursors.get(part.entry)).map(Cursor::batch_rows).min().unwrap_or(1)
 }
 

@@ -1,33 +1,27 @@
 //! Rows to an entry: one Parquet file, with the whole state of the lane in its footer.
 //!
 //! Rows are sorted by scope, bucket and arrival, and gathered one column at a time; row groups run across buckets, and
-//! the index in the footer says where each bucket is. Dead letters stand behind the rows, in columns of their own that
-//! are there only if they are needed. There are no statistics and no page index: nobody searches in an entry.
+//! the index in the footer says where each bucket is. A big piece of a bucket has row groups of its own, with statistics and
+//! page index as published files have them: they are copied as they are. Dead letters stand behind the rows, in columns of
+//! their own that are there only if they are needed.
+
+mod groups;
+mod writer;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array, new_null_array};
-use arrow::compute::take;
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
-use arrow::{array::AsArray, datatypes::FieldRef};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Field, FieldRef, Int64Type, Schema, SchemaRef};
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves};
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::file::writer::SerializedFileWriter;
 
+use self::groups::{GroupRows, Grouping};
+use self::writer::GroupWriter;
 use super::error::EntryError;
-use super::footer::{UNSEALED, checksum, seal};
-use super::index::{Group, Index, Segment};
-use super::names::{CHECKSUM, CREATED_BY, DEAD, FORMAT, KAFKA_OFFSET, KAFKA_TIMESTAMP, SEGMENTS, STATE};
+use super::index::{Index, Segment};
+use super::names::{DEAD, KAFKA_OFFSET, KAFKA_TIMESTAMP};
+use super::pages;
 use super::sort::{Sorted, sort};
-use crate::engine::state::{LaneState, STATE_VERSION, Scope};
-
-/// The length of Parquet's magic number, with which a file begins.
-const MAGIC_BYTES: usize = 4;
+use crate::engine::state::{LaneState, Scope};
 
 /// Where a row belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,13 +72,26 @@ pub struct EntryOptions {
     pub group_rows: usize,
     /// The size in memory that the rows of a row group should not pass, in bytes.
     pub group_bytes: usize,
-    /// Fewer rows are compressed with LZ4: below, creating the contexts of Zstandard costs more than it saves.
+    /// From this many rows on, a piece of a bucket has row groups of its own, which published files copy.
+    pub piece_rows: usize,
+    /// The same for a piece that is all that its file will hold: its row group is the file's anyway.
+    pub whole_piece_rows: usize,
+    /// The most rows of a row group that is copied.
+    pub copied_rows: usize,
+    /// Fewer rows are not compressed by Zstandard: below, creating its contexts costs more than it saves.
     pub zstd_from_rows: usize,
 }
 
 impl Default for EntryOptions {
     fn default() -> Self {
-        Self { group_rows: 32_768, group_bytes: 32 << 20, zstd_from_rows: 1_000 }
+        Self {
+            group_rows: 32_768,
+            group_bytes: 32 << 20,
+            piece_rows: 20_000,
+            whole_piece_rows: 5_000,
+            copied_rows: 131_072,
+            zstd_from_rows: 1_000,
+        }
     }
 }
 
@@ -100,9 +107,10 @@ pub fn write_entry(state: &LaneState, content: &Content, options: &EntryOptions)
 
     let mut file = GroupWriter::new(schema, total >= options.zstd_from_rows)?;
     for part in [&rows, &dead] {
-        let group_rows = part.group_rows(options);
-        for order in part.sorted.order.chunks(group_rows) {
-            file.write(order, &part.columns)?;
+        for GroupRows { rows, is_piece } in
+            Grouping::new(state, options, part.row_bytes()).groups(&part.sorted.segments)
+        {
+            file.write(part.sorted.order.get(rows).unwrap_or_default(), &part.columns, is_piece)?;
         }
     }
     let mut segments = rows.sorted.segments;
@@ -113,8 +121,25 @@ pub fn write_entry(state: &LaneState, content: &Content, options: &EntryOptions)
 
 /// Rows or dead letters, under the names that their columns have in an entry.
 struct Part {
-    columns: Vec<(FieldRef, ArrayRef)>,
+    columns: Vec<PartColumn>,
     sorted: Sorted,
+}
+
+/// A column of rows or dead letters.
+struct PartColumn {
+    field: FieldRef,
+    array: ArrayRef,
+    /// The same values, if they can be written page by page.
+    plain: Option<pages::Column>,
+}
+
+impl PartColumn {
+    fn new(name: &str, array: &ArrayRef) -> Self {
+        // Where a text stands in memory is no matter of its type.
+        let kind = if let DataType::Dictionary(_, values) = array.data_type() { values } else { array.data_type() };
+        let field = Arc::new(Field::new(name, kind.clone(), name != KAFKA_OFFSET));
+        Self { field, array: Arc::clone(array), plain: pages::Column::of(array) }
+    }
 }
 
 impl Part {
@@ -170,19 +195,15 @@ impl Part {
             return Err(EntryError::rows(format!("no column `{KAFKA_TIMESTAMP}`")));
         }
         let sorted = sort(tags, scopes, buckets, offsets.values())?;
-        let field = |field: &FieldRef| {
-            let nullable = field.name() != KAFKA_OFFSET;
-            Arc::new(Field::new(name(field.name()), field.data_type().clone(), nullable))
-        };
-        let columns = rows.schema_ref().fields().iter().map(field).zip(rows.columns().iter().cloned()).collect();
+        let fields = rows.schema_ref().fields().iter().zip(rows.columns());
+        let columns = fields.map(|(field, array)| PartColumn::new(name(field.name()), array)).collect();
         Ok(Self { columns, sorted })
     }
 
-    /// Returns how many rows a row group takes, from the size that they have on average.
-    fn group_rows(&self, options: &EntryOptions) -> usize {
-        let bytes: usize = self.columns.iter().map(|(_, column)| bytes_of(column)).sum();
-        let row_bytes = bytes / self.sorted.order.len().max(1);
-        (options.group_bytes / row_bytes.max(1)).clamp(1, options.group_rows.max(1))
+    /// Returns the size that a row has in memory on average.
+    fn row_bytes(&self) -> usize {
+        let bytes: usize = self.columns.iter().map(|column| bytes_of(&column.array)).sum();
+        bytes / self.sorted.order.len().max(1)
     }
 }
 
@@ -193,8 +214,8 @@ fn bytes_of(column: &ArrayRef) -> usize {
 
 /// Returns the columns of the entry: those of its rows, then those that only dead letters have.
 fn entry_schema(rows: &Part, dead: &Part) -> Result<SchemaRef, EntryError> {
-    let mut fields: Vec<FieldRef> = rows.columns.iter().map(|(field, _)| Arc::clone(field)).collect();
-    for (field, _) in &dead.columns {
+    let mut fields: Vec<FieldRef> = rows.columns.iter().map(|column| Arc::clone(&column.field)).collect();
+    for PartColumn { field, .. } in &dead.columns {
         let is_dead_only = DEAD.iter().any(|(_, name)| name == field.name());
         if rows.columns.is_empty() || is_dead_only {
             fields.push(Arc::clone(field));
@@ -209,91 +230,6 @@ fn entry_schema(rows: &Part, dead: &Part) -> Result<SchemaRef, EntryError> {
         return Err(EntryError::rows(format!("two columns are named `{}`", twice[0])));
     }
     Ok(Arc::new(Schema::new(fields)))
-}
-
-/// Writes row groups one column at a time.
-struct GroupWriter {
-    schema: SchemaRef,
-    file: SerializedFileWriter<Vec<u8>>,
-    factory: ArrowRowGroupWriterFactory,
-    groups: Vec<Group>,
-    /// The end of the last row group.
-    end: usize,
-}
-
-impl GroupWriter {
-    fn new(schema: SchemaRef, zstd: bool) -> Result<Self, EntryError> {
-        let codec = if zstd { Compression::ZSTD(ZstdLevel::default()) } else { Compression::LZ4_RAW };
-        let properties = WriterProperties::builder()
-            .set_created_by(CREATED_BY.to_owned())
-            .set_compression(codec)
-            .set_statistics_enabled(EnabledStatistics::None)
-            .set_offset_index_disabled(true)
-            .set_data_page_size_limit(64 << 10)
-            .set_data_page_row_count_limit(8_192)
-            .set_dictionary_page_size_limit(256 << 10)
-            .build();
-        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-        let (file, factory) = ArrowWriter::try_new_with_options(Vec::new(), Arc::clone(&schema), options)
-            .and_then(ArrowWriter::into_serialized_writer)
-            .map_err(EntryError::parquet("begin an entry"))?;
-        Ok(Self { schema, file, factory, groups: Vec::new(), end: MAGIC_BYTES })
-    }
-
-    /// Writes the rows that `order` names as one row group; columns of the entry that are not given are null.
-    fn write(&mut self, order: &[u32], columns: &[(FieldRef, ArrayRef)]) -> Result<(), EntryError> {
-        let indices = UInt32Array::from(order.to_vec());
-        let mut decoded_bytes = 0;
-        self.write_group(|field| {
-            let Some((_, column)) = columns.iter().find(|(given, _)| given.name() == field.name()) else {
-                return Ok(new_null_array(field.data_type(), indices.len()));
-            };
-            let taken = take(column, &indices, None)?;
-            decoded_bytes += bytes_of(&taken);
-            Ok(taken)
-        })
-        .map_err(EntryError::parquet("write a row group of an entry"))?;
-        let bytes = self.file.inner().get(self.end..).unwrap_or_default();
-        self.end += bytes.len();
-        self.groups.push(Group {
-            end: u64::try_from(self.end).unwrap_or(u64::MAX),
-            decoded_bytes: u64::try_from(decoded_bytes).unwrap_or(u64::MAX),
-            checksum: checksum(&[bytes]),
-        });
-        Ok(())
-    }
-
-    fn write_group(
-        &mut self,
-        mut column: impl FnMut(&Field) -> Result<ArrayRef, ParquetError>,
-    ) -> Result<(), ParquetError> {
-        let mut writers = self.factory.create_column_writers(self.groups.len())?.into_iter();
-        let mut group = self.file.next_row_group()?;
-        for field in self.schema.fields() {
-            for leaf in compute_leaves(field, &column(field)?)? {
-                let writer = writers.next();
-                let mut writer = writer.ok_or_else(|| ParquetError::General("fewer columns than leaves".to_owned()))?;
-                writer.write(&leaf)?;
-                writer.close()?.append_to_row_group(&mut group)?;
-            }
-        }
-        group.close()?;
-        self.file.flush()?;
-        Ok(())
-    }
-
-    fn finish(mut self, state: &LaneState, index: impl FnOnce(Vec<Group>) -> Index) -> Result<Bytes, EntryError> {
-        let state = serde_json::to_string(state).map_err(EntryError::json("write the state of a lane"))?;
-        let index = index(std::mem::take(&mut self.groups));
-        let index = serde_json::to_string(&index).map_err(EntryError::json("write the index of an entry"))?;
-        let format = STATE_VERSION.to_string();
-        // The checksum is the last: it is found by its key, which the values before it might mention.
-        for (key, value) in [(FORMAT, format), (STATE, state), (SEGMENTS, index), (CHECKSUM, UNSEALED.to_owned())] {
-            self.file.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
-        }
-        let bytes = self.file.into_inner();
-        seal(bytes.map_err(EntryError::parquet("finish an entry"))?, self.end)
-    }
 }
 
 #[cfg(test)]

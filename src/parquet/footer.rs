@@ -1,15 +1,15 @@
 //! The footer of an entry: sealed with a checksum when written, and believed only with it.
 //!
-//! The checksum covers every byte from the end of the rows to the end of the file, itself taken as zeros; it is looked at
-//! before anything is parsed. The row groups have their own, in the index.
+//! The checksum covers every byte of the footer to the end of the file, itself taken as zeros; it is looked at before anything is
+//! parsed. The row groups have their own, in the index; so has the page index, which stands between them and the footer.
 
 use bytes::Bytes;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader};
 use sha2::{Digest, Sha256};
 
 use super::error::EntryError;
 use super::index::Index;
-use super::names::{CHECKSUM, FORMAT, SEGMENTS, STATE};
+use super::names::{CHECKSUM, FORMAT, PAGE_INDEX, SEGMENTS, STATE};
 use super::source::ReadAt;
 use crate::engine::state::{LaneState, STATE_VERSION};
 
@@ -27,6 +27,8 @@ pub(super) struct Footer {
     pub(super) parquet: ParquetMetaData,
     pub(super) state: LaneState,
     pub(super) index: Index,
+    /// The checksum of what stands between the last row group and the footer, if there is a page index.
+    pub(super) page_index: Option<String>,
     /// Where the footer begins, in bytes.
     pub(super) start: u64,
 }
@@ -42,23 +44,37 @@ pub(super) fn checksum(parts: &[&[u8]]) -> String {
     text
 }
 
-/// Puts the checksum into the footer of a finished entry, whose rows end at `rows_end`.
+/// Puts the checksums into the footer of a finished entry, whose rows end at `rows_end`.
 ///
 /// # Errors
-/// When there is no room for it, which the writer of the footer left.
+/// When there is no room for them, which the writer of the footer left.
 pub(super) fn seal(mut file: Vec<u8>, rows_end: usize) -> Result<Bytes, EntryError> {
-    let footer = file.get_mut(rows_end..).unwrap_or_default();
-    let at = checksum_at(footer).ok_or_else(|| EntryError::rows("no room for the checksum of the footer"))?;
+    let no_room = || EntryError::rows("no room for the checksum of the footer");
+    let start = footer_start(&file).filter(|start| *start >= rows_end).ok_or_else(no_room)?;
+    let (rows, footer) = file.split_at_mut(start);
+    let page_index = rows.get(rows_end..).unwrap_or_default();
+    if let (false, Some(at)) = (page_index.is_empty(), digits_of(PAGE_INDEX, footer)) {
+        let sum = checksum(&[page_index]);
+        footer[at..at + UNSEALED.len()].copy_from_slice(sum.as_bytes());
+    }
+    let at = digits_of(CHECKSUM, footer).ok_or_else(no_room)?;
     let sum = checksum(&[footer]);
     footer[at..at + UNSEALED.len()].copy_from_slice(sum.as_bytes());
     Ok(file.into())
 }
 
-/// Returns where in a footer the digits of the checksum are: behind the last mention of its key, the Thrift header of
+/// Returns where the footer of a whole file begins.
+fn footer_start(file: &[u8]) -> Option<usize> {
+    let [a, b, c, d, ..] = *file.last_chunk::<TRAILER_BYTES>()?;
+    let length = usize::try_from(u32::from_le_bytes([a, b, c, d])).ok()?;
+    file.len().checked_sub(TRAILER_BYTES)?.checked_sub(length)
+}
+
+/// Returns where in a footer the digits of a checksum are: behind the last mention of its key, the Thrift header of
 /// the value and the value's length.
-fn checksum_at(footer: &[u8]) -> Option<usize> {
-    let key = footer.windows(CHECKSUM.len()).rposition(|window| window == CHECKSUM.as_bytes())?;
-    let at = key + CHECKSUM.len() + 2;
+fn digits_of(key: &str, footer: &[u8]) -> Option<usize> {
+    let found = footer.windows(key.len()).rposition(|window| window == key.as_bytes())?;
+    let at = found + key.len() + 2;
     (footer.len() >= at + UNSEALED.len() + TRAILER_BYTES).then_some(at)
 }
 
@@ -89,20 +105,22 @@ pub(super) fn load(source: &dyn ReadAt) -> Result<Footer, EntryError> {
 }
 
 fn parse(footer: &[u8], start: u64) -> Result<Footer, EntryError> {
-    let at = checksum_at(footer).ok_or(EntryError::Foreign)?;
+    let at = digits_of(CHECKSUM, footer).ok_or(EntryError::Foreign)?;
     let (before, rest) = footer.split_at(at);
     let (found, behind) = rest.split_at(UNSEALED.len());
     if checksum(&[before, UNSEALED.as_bytes(), behind]).as_bytes() != found {
         return Err(EntryError::damaged("the checksum of its footer does not agree"));
     }
     let thrift = footer.get(..footer.len().saturating_sub(TRAILER_BYTES)).unwrap_or_default();
-    let parquet =
-        ParquetMetaDataReader::decode_metadata(thrift).map_err(EntryError::parquet("decode the footer of an entry"))?;
-    let value = |key: &'static str| {
-        let pairs = parquet.file_metadata().key_value_metadata().into_iter().flatten();
-        let found = pairs.filter(|pair| pair.key == key).find_map(|pair| pair.value.as_deref());
-        found.ok_or_else(|| EntryError::damaged(format!("its footer lacks `{key}`")))
+    // As published files have them: what is copied keeps them.
+    let options = ParquetMetaDataOptions::new().with_encoding_stats_as_mask(false);
+    let parquet = ParquetMetaDataReader::decode_metadata_with_options(thrift, Some(&options))
+        .map_err(EntryError::parquet("decode the footer of an entry"))?;
+    let find = |key: &str| {
+        let mut pairs = parquet.file_metadata().key_value_metadata().into_iter().flatten();
+        pairs.find(|pair| pair.key == key).and_then(|pair| pair.value.as_deref())
     };
+    let value = |key: &'static str| find(key).ok_or_else(|| EntryError::damaged(format!("its footer lacks `{key}`")));
     let known = STATE_VERSION;
     let found = value(FORMAT)?;
     if found != known.to_string() {
@@ -114,5 +132,6 @@ fn parse(footer: &[u8], start: u64) -> Result<Footer, EntryError> {
         return Err(EntryError::Version { found: state.version.to_string(), known });
     }
     let index = serde_json::from_str(value(SEGMENTS)?).map_err(EntryError::json("parse the index of an entry"))?;
-    Ok(Footer { parquet, state, index, start })
+    let page_index = find(PAGE_INDEX).map(str::to_owned);
+    Ok(Footer { parquet, state, index, page_index, start })
 }

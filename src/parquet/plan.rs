@@ -5,6 +5,7 @@
 //! * those whose folders have one name, since a folder has one file of a close.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::index::{Segment, Values};
@@ -20,12 +21,14 @@ pub struct FolderName {
 }
 
 /// The rows of one bucket that one entry holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Part {
     /// The entry, counted from the oldest.
     pub(super) entry: usize,
     /// Its segment, counted from the first of the entry.
     pub(super) segment: usize,
+    /// The row groups of the entry that are these rows and are copied; `None`: the rows are decoded.
+    pub(super) copied: Option<Range<usize>>,
 }
 
 /// One bucket of a close.
@@ -77,7 +80,7 @@ fn merge(entries: &[(usize, &[Segment])]) -> Vec<BucketPlan> {
                 first_offset: i64::MAX,
                 last_offset: i64::MIN,
             });
-            bucket.parts.push(Part { entry, segment: first + i });
+            bucket.parts.push(Part { entry, segment: first + i, copied: None });
             bucket.rows = bucket.rows.saturating_add(segment.rows);
             bucket.first_offset = bucket.first_offset.min(segment.first_offset);
             bucket.last_offset = bucket.last_offset.max(segment.last_offset);

@@ -4,20 +4,21 @@
 //! holds one row group (compressed) and one batch, so that the streams of many entries can be merged at once.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
-use bytes::Bytes;
+use parquet::DecodeResult;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
     RowSelector,
 };
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder};
 
 use super::error::EntryError;
 use super::footer::{self, Footer, checksum};
 use super::index::Segment;
-use super::source::{GroupBytes, ReadAt};
+use super::source::{Part, ReadAt};
 use crate::engine::state::LaneState;
 
 /// The length of Parquet's magic number, behind which the first row group begins.
@@ -44,6 +45,10 @@ pub struct EntryReader {
     partition_by: Vec<String>,
     segments: Arc<[Segment]>,
     groups: Arc<[GroupPlace]>,
+    /// The place of the page index, and its checksum.
+    page_index: Option<(Range<u64>, String)>,
+    /// The footer with the page index, once it was read.
+    indexed: Arc<OnceLock<ParquetMetaData>>,
 }
 
 impl std::fmt::Debug for EntryReader {
@@ -74,6 +79,8 @@ impl EntryReader {
         if segments.last().map_or(0, |segment| segment.start.saturating_add(segment.rows)) != rows {
             return Err(EntryError::damaged("its segments are not its rows"));
         }
+        let end = groups.last().map_or(MAGIC_BYTES, |group| group.bytes.end);
+        let page_index = footer.page_index.map(|checksum| (end..footer.start, checksum));
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let parquet = ArrowReaderMetadata::try_new(Arc::new(footer.parquet), options)
             .map_err(EntryError::parquet("read the columns of an entry"))?;
@@ -84,6 +91,8 @@ impl EntryReader {
             partition_by: footer.index.partition_by,
             segments: segments.into(),
             groups: groups.into(),
+            page_index,
+            indexed: Arc::default(),
         })
     }
 
@@ -128,12 +137,68 @@ impl EntryReader {
         self.groups.iter().try_for_each(|group| self.read_group(group).map(|_| ()))
     }
 
-    fn read_group(&self, group: &GroupPlace) -> Result<Bytes, EntryError> {
+    /// Returns the footer as it was written, without the page index.
+    pub(super) fn metadata(&self) -> &ParquetMetaData {
+        self.parquet.metadata()
+    }
+
+    /// Returns the row groups that are exactly the rows of a segment and have a page index; `None` if it shares its row group.
+    pub(super) fn groups_of(&self, segment: usize) -> Option<Range<usize>> {
+        let Segment { start, rows, .. } = self.segments.get(segment)?;
+        let end = start.checked_add(*rows)?;
+        self.page_index.as_ref()?;
+        let first = self.groups.iter().position(|group| group.rows.start == *start)?;
+        let last = self.groups.iter().position(|group| group.rows.end == end)?;
+        let groups = first..last + 1;
+        let has_index = |group: &usize| {
+            let mut columns = self.metadata().row_group(*group).columns().iter();
+            columns.all(|column| column.offset_index_offset().is_some() && column.column_index_offset().is_some())
+        };
+        (first <= last && groups.clone().all(|group| has_index(&group))).then_some(groups)
+    }
+
+    /// Returns the footer with the page index, which is read and checked once.
+    ///
+    /// # Errors
+    /// When the source fails, or the page index is damaged.
+    pub(super) fn indexed(&self) -> Result<&ParquetMetaData, EntryError> {
+        if let Some(indexed) = self.indexed.get() {
+            return Ok(indexed);
+        }
+        let (range, expected) = self.page_index.as_ref().ok_or_else(|| EntryError::damaged("it has no page index"))?;
+        let bytes = self.source.read_at(range.clone()).map_err(|source| EntryError::Read { source })?;
+        if checksum(&[&bytes]) != *expected {
+            return Err(EntryError::damaged("the checksum of its page index does not agree"));
+        }
+        let mut decoder =
+            ParquetMetaDataPushDecoder::try_new_with_metadata(self.source.size(), self.metadata().clone())
+                .map(|decoder| decoder.with_page_index_policy(PageIndexPolicy::Optional))
+                .map_err(EntryError::parquet("read the page index of an entry"))?;
+        let pushed = decoder.push_range(range.clone(), bytes).and_then(|()| decoder.try_decode());
+        let read = match pushed.map_err(EntryError::parquet("read the page index of an entry"))? {
+            DecodeResult::Data(read) => read,
+            DecodeResult::NeedsData(_) | DecodeResult::Finished => {
+                return Err(EntryError::damaged("its page index is elsewhere"));
+            }
+        };
+        Ok(self.indexed.get_or_init(|| read))
+    }
+
+    /// Reads and checks a row group.
+    ///
+    /// # Errors
+    /// When the source fails, or the row group is damaged.
+    pub(super) fn group(&self, number: usize) -> Result<Part, EntryError> {
+        let group = self.groups.get(number).ok_or_else(|| EntryError::damaged(format!("no row group {number}")))?;
+        self.read_group(group)
+    }
+
+    fn read_group(&self, group: &GroupPlace) -> Result<Part, EntryError> {
         let bytes = self.source.read_at(group.bytes.clone()).map_err(|source| EntryError::Read { source })?;
         if checksum(&[&bytes]) != group.checksum {
             return Err(EntryError::damaged(format!("the checksum of its row group {} does not agree", group.number)));
         }
-        Ok(bytes)
+        Ok(Part { base: group.bytes.start, bytes })
     }
 
     /// Reads and checks a row group, and begins to decode what `selection` names of it.
@@ -143,9 +208,7 @@ impl EntryReader {
         selection: RowSelection,
         columns: &ProjectionMask,
     ) -> Result<ParquetRecordBatchReader, EntryError> {
-        let bytes = self.read_group(group)?;
-        let bytes = GroupBytes { base: group.bytes.start, bytes };
-        ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, self.parquet.clone())
+        ParquetRecordBatchReaderBuilder::new_with_metadata(self.read_group(group)?, self.parquet.clone())
             .with_row_groups(vec![group.number])
             .with_row_selection(selection)
             .with_projection(columns.clone())

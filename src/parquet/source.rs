@@ -36,32 +36,31 @@ fn slice(bytes: &Bytes, base: u64, range: &Range<u64>) -> Option<Bytes> {
     (start <= end && end <= bytes.len()).then(|| bytes.slice(start..end))
 }
 
-/// The bytes of one row group, read at once: Parquet's reader would ask for them 8 KiB at a time.
+/// Some bytes of a file, such as one row group, read at once: Parquet's reader would ask for them 8 KiB at a time.
 #[derive(Debug, Clone)]
-pub(super) struct GroupBytes {
+pub(super) struct Part {
     /// Where in the file they begin.
     pub(super) base: u64,
     pub(super) bytes: Bytes,
 }
 
-impl GroupBytes {
+impl Part {
     fn end(&self) -> u64 {
         self.base.saturating_add(self.bytes.size())
     }
 
     fn part(&self, range: &Range<u64>) -> Result<Bytes> {
-        slice(&self.bytes, self.base, range)
-            .ok_or_else(|| ParquetError::EOF(format!("bytes {range:?} are outside of their row group")))
+        slice(&self.bytes, self.base, range).ok_or_else(|| ParquetError::EOF(format!("bytes {range:?} were not read")))
     }
 }
 
-impl Length for GroupBytes {
+impl Length for Part {
     fn len(&self) -> u64 {
         self.end()
     }
 }
 
-impl ChunkReader for GroupBytes {
+impl ChunkReader for Part {
     type T = bytes::buf::Reader<Bytes>;
 
     fn get_read(&self, start: u64) -> Result<Self::T> {

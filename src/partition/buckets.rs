@@ -5,6 +5,8 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use ahash::RandomState;
+
 use super::{PartitionBy, Source};
 use crate::engine::time::EventTime;
 use crate::record::Columns;
@@ -12,11 +14,17 @@ use crate::record::Columns;
 const HOUR_US: i64 = 3_600_000_000;
 /// What a bucket takes beside its values, about.
 const BUCKET_BYTES: usize = 64;
+/// What a key takes that a bucket was found by, about.
+const KEY_BYTES: usize = 40;
 
 /// The combinations of partition values that have been seen.
 #[derive(Debug)]
 pub struct Buckets {
     by: PartitionBy,
+    /// The only partition column that is a field, if there is just one.
+    field: Option<usize>,
+    /// By the key that the text of this field has in its column, and the hour of the event time.
+    by_key: HashMap<(u32, i64), u32, RandomState>,
     /// By the values of a row, one behind the other, and their lengths behind them.
     numbers: HashMap<Box<[u8]>, u32>,
     values: Vec<Box<[Option<String>]>>,
@@ -30,7 +38,11 @@ impl Buckets {
     #[must_use]
     pub fn new(by: PartitionBy) -> Self {
         let (numbers, values) = (HashMap::new(), Vec::new());
-        Self { by, numbers, values, bytes: 0, scratch: Scratch::default(), derived: Derived::default() }
+        let mut fields = by.fields();
+        let field = fields.next().filter(|_| fields.next().is_none());
+        drop(fields);
+        let by_key = HashMap::with_hasher(RandomState::new());
+        Self { by, field, by_key, numbers, values, bytes: 0, scratch: Scratch::default(), derived: Derived::default() }
     }
 
     /// Returns the partition columns.
@@ -42,6 +54,10 @@ impl Buckets {
     /// Returns the bucket of a row of `columns` with this event time; the columns must be of the schema of the partition columns.
     pub fn bucket(&mut self, columns: &Columns, row: usize, time: EventTime) -> u32 {
         self.derived.move_to(time);
+        let seen = self.field.and_then(|field| columns.key(field, row)).zip(self.derived.hour_start_us);
+        if let Some(number) = seen.and_then(|seen| self.by_key.get(&seen)) {
+            return *number;
+        }
         self.scratch.clear();
         for source in self.by.sources() {
             match source {
@@ -52,7 +68,12 @@ impl Buckets {
                 Source::Field(place) => self.scratch.push_with(|text| columns.write_value(*place, row, text)),
             }
         }
-        self.intern()
+        let number = self.intern();
+        if let Some(seen) = seen {
+            self.by_key.insert(seen, number);
+            self.bytes += KEY_BYTES;
+        }
+        number
     }
 
     /// Returns the bucket of these values, one for each partition column.
@@ -88,8 +109,9 @@ impl Buckets {
         self.bytes
     }
 
-    /// Forgets all buckets.
+    /// Forgets all buckets. To be called whenever the rows are taken out of the columns.
     pub fn clear(&mut self) {
+        self.by_key = HashMap::with_hasher(RandomState::new());
         self.numbers = HashMap::new();
         self.values = Vec::new();
         self.bytes = 0;

@@ -14,12 +14,12 @@ use std::fmt::Write as _;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str};
 use sha2::{Digest, Sha256};
 
+pub use crate::names::OTHER;
+
 /// The value that stands for null.
 pub const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 /// The value that stands for the empty text.
 pub const EMPTY: &str = "__EMPTY__";
-/// The value of the folder that takes the rows of all buckets beyond the limit.
-pub const OTHER: &str = "__OTHER__";
 /// The longest name of a folder that every file system can hold, in bytes.
 pub const MAX_NAME_BYTES: usize = 255;
 

@@ -5,6 +5,7 @@
 
 mod flat;
 mod nested;
+mod texts;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,10 +23,14 @@ use crate::schema::{self, Type};
 
 pub(crate) use flat::{Bits, Bytes, Primitive};
 pub(crate) use nested::{Array, Map, Struct};
+pub(crate) use texts::Texts;
 
 /// The values of one field, row after row.
 #[derive(Debug)]
 pub(crate) enum Column {
+    /// Texts of a field of the record.
+    Text(Texts),
+    /// Texts inside of a struct, list or map.
     String(Bytes),
     Binary(Bytes),
     Boolean(Bits),
@@ -47,6 +52,7 @@ pub(crate) enum Column {
 macro_rules! each {
     ($column:expr, $inner:ident => $body:expr) => {
         match $column {
+            Column::Text($inner) => $body,
             Column::String($inner) | Column::Binary($inner) => $body,
             Column::Boolean($inner) => $body,
             Column::Byte($inner) => $body,
@@ -66,6 +72,12 @@ macro_rules! each {
 }
 
 impl Column {
+    /// Returns the empty column of a field of the record.
+    pub(crate) fn of_record(kind: &Type) -> Self {
+        if *kind == Type::String { Self::Text(Texts::new()) } else { Self::new(kind) }
+    }
+
+    /// Returns an empty column of what lies inside of another.
     pub(crate) fn new(kind: &Type) -> Self {
         match kind {
             Type::String => Self::String(Bytes::new()),
@@ -105,31 +117,10 @@ impl Column {
         each!(self, inner => inner.bytes())
     }
 
-    /// Returns the greatest offset in use, here or inside.
-    pub(crate) fn greatest_offset(&self) -> usize {
-        match self {
-            Self::String(inner) | Self::Binary(inner) => inner.greatest_offset(),
-            Self::Struct(inner) => inner.children.iter().map(Self::greatest_offset).max().unwrap_or(0),
-            Self::Array(inner) => inner.element.len().max(inner.element.greatest_offset()),
-            Self::Map(inner) => {
-                inner.values.len().max(inner.values.greatest_offset()).max(inner.keys.greatest_offset())
-            }
-            Self::Boolean(_)
-            | Self::Byte(_)
-            | Self::Short(_)
-            | Self::Integer(_)
-            | Self::Long(_)
-            | Self::Float(_)
-            | Self::Double(_)
-            | Self::Decimal(..)
-            | Self::Date(_)
-            | Self::Timestamp(_) => 0,
-        }
-    }
-
     /// Returns the rows as an Arrow array, and is empty afterwards.
     pub(crate) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
         Ok(match self {
+            Self::Text(inner) => inner.finish()?,
             Self::String(inner) => inner.finish_string()?,
             Self::Binary(inner) => inner.finish_binary()?,
             Self::Boolean(inner) => inner.finish(),
@@ -154,6 +145,7 @@ impl Column {
     /// Appends the text of a value as a partition shows it; `false` if it is null or has no exact text.
     pub(crate) fn write_text(&self, row: usize, out: &mut String) -> bool {
         match self {
+            Self::Text(inner) => inner.get(row).map(|text| out.push_str(&String::from_utf8_lossy(text))).is_some(),
             Self::String(inner) => inner.get(row).map(|text| out.push_str(&String::from_utf8_lossy(text))).is_some(),
             Self::Boolean(inner) => {
                 inner.get(row).map(|bit| out.push_str(if bit { "true" } else { "false" })).is_some()

@@ -6,17 +6,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::{Int64Type, SchemaRef, TimestampMicrosecondType};
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::datatypes::{Int64Type, Schema as ArrowSchema, SchemaRef, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 
 use super::Coordinates;
 use super::column::{Bytes, Column, Primitive};
 use crate::engine::time::EventTime;
 use crate::schema::{self, Schema};
-
-/// The content of one column, in bytes, from which on the caller should cut: half of what 32-bit offsets can tell.
-const FULL_BYTES: usize = 1 << 30;
 
 /// Growing columns of rows `[rows]`, in the order of [`Schema::entry_columns`].
 #[derive(Debug)]
@@ -34,7 +31,7 @@ impl Columns {
     pub fn new(schema: &Schema) -> Self {
         Self {
             schema: schema.entry_columns(),
-            fields: schema.fields().iter().map(|field| Column::new(&field.kind)).collect(),
+            fields: schema.fields().iter().map(|field| Column::of_record(&field.kind)).collect(),
             extra: Bytes::new(),
             offsets: Primitive::new(),
             timestamps: Primitive::new(),
@@ -62,14 +59,6 @@ impl Columns {
             + self.timestamps.bytes()
     }
 
-    /// Whether a column holds so much (1 GiB, or as many elements) that the rows should be taken out before more are added.
-    /// Looks at every column, so ask once a batch.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        let fields = self.fields.iter().map(Column::greatest_offset);
-        fields.chain([self.extra.greatest_offset()]).any(|offset| offset >= FULL_BYTES)
-    }
-
     /// Forgets all rows from `rows` on.
     pub fn truncate(&mut self, rows: usize) {
         self.fields.iter_mut().for_each(|column| column.truncate(rows));
@@ -79,6 +68,8 @@ impl Columns {
     }
 
     /// Returns all rows without copying their buffers, spare room given back; there are no rows afterwards.
+    ///
+    /// Texts that repeat come as an Arrow dictionary with keys of 32 bits, others as they are.
     ///
     /// # Errors
     /// Arrow's own checks failed, which would be a bug here.
@@ -90,7 +81,9 @@ impl Columns {
         arrays.push(self.extra.finish_string()?);
         arrays.push(Arc::new(self.offsets.finish()));
         arrays.push(Arc::new(self.timestamps.finish().with_data_type(schema::timestamp())));
-        RecordBatch::try_new(Arc::clone(&self.schema), arrays)
+        let fields = self.schema.fields().iter().zip(&arrays);
+        let as_held = fields.map(|(field, array)| field.as_ref().clone().with_data_type(array.data_type().clone()));
+        RecordBatch::try_new(Arc::new(ArrowSchema::new(as_held.collect::<Vec<_>>())), arrays)
     }
 
     /// Returns the value of a field as text, as a partition shows it; `None` if it is null or has no exact text.
@@ -99,7 +92,7 @@ impl Columns {
     #[must_use]
     pub fn value_text(&self, column: usize, row: usize) -> Option<Cow<'_, str>> {
         let column = self.fields.get(column)?;
-        if let Column::String(texts) = column {
+        if let Column::Text(texts) = column {
             return texts.get(row).map(String::from_utf8_lossy);
         }
         let mut text = String::new();
@@ -109,6 +102,13 @@ impl Columns {
     /// Appends what [`Columns::value_text`] returns to `out`; `false` if that is nothing.
     pub(crate) fn write_value(&self, column: usize, row: usize, out: &mut String) -> bool {
         self.fields.get(column).is_some_and(|column| column.write_text(row, out))
+    }
+
+    /// Returns a number that rows with the same text in a column of texts share until [`Columns::finish`]; `None` if it is null, or the
+    /// column has no such numbers now.
+    pub(crate) fn key(&self, column: usize, row: usize) -> Option<u32> {
+        let Column::Text(texts) = self.fields.get(column)? else { return None };
+        texts.key(row)
     }
 
     /// Ends a row whose fields and `_extra` have been added.

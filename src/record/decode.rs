@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::column::Column;
 use super::json::{self, MAX_NESTING};
+use super::layout::Layouts;
 use super::lookup::Lookup;
 use super::timestamp::TimeError;
 use super::value::{Fit, Kept, object_text, put};
@@ -25,6 +26,7 @@ pub struct Decoder {
     options: DecoderOptions,
     max_future_us: Option<i64>,
     lookup: Lookup,
+    layouts: Layouts,
     /// The column of the timestamp field, if the schema has one.
     time_place: Option<usize>,
     /// Where in the record the value of each field lies; kept to be used again.
@@ -43,12 +45,14 @@ pub struct Counts {
 
 /// A part of the record, in bytes; an empty one means that there is nothing.
 #[derive(Debug, Clone, Copy)]
-struct Span {
-    start: usize,
-    end: usize,
+pub(super) struct Span {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// A value that is no array and no object, and has no escapes.
+    pub(super) is_plain: bool,
 }
 
-const ABSENT: Span = Span { start: 0, end: 0 };
+pub(super) const ABSENT: Span = Span { start: 0, end: 0, is_plain: false };
 
 impl Decoder {
     /// Returns a decoder for events of `schema`.
@@ -58,7 +62,16 @@ impl Decoder {
         let max_future_us = options.max_future.map(|ahead| i64::try_from(ahead.as_micros()).unwrap_or(i64::MAX));
         let time_place = schema.index_of(&options.timestamp_field);
         let counts = Counts { misfits: vec![0; lookup.len()], unknown_fields: 0 };
-        Self { slots: vec![ABSENT; lookup.len()], schema, options, max_future_us, lookup, time_place, counts }
+        Self {
+            slots: vec![ABSENT; lookup.len()],
+            schema,
+            options,
+            max_future_us,
+            lookup,
+            layouts: Layouts::default(),
+            time_place,
+            counts,
+        }
     }
 
     /// Returns empty columns that fit this decoder.
@@ -121,6 +134,12 @@ impl Decoder {
                 column.push_null();
                 continue;
             }
+            if let (Column::Text(texts), true) = (&mut *column, span.is_plain)
+                && let Some(text) = raw.strip_prefix('"').and_then(|text| text.strip_suffix('"'))
+                && texts.push(text.as_bytes())
+            {
+                continue;
+            }
             let beside = match put(column, raw, &self.options.timestamps) {
                 Fit::Whole => continue,
                 Fit::Beside(beside) => Cow::Owned(beside),
@@ -160,7 +179,17 @@ impl Decoder {
     }
 
     /// Finds the value of every field, and all that is no field. The last of repeated keys wins.
-    fn take_apart<'a>(&self, text: &'a str, slots: &mut [Span]) -> Result<Taken<'a>, Rejection> {
+    fn take_apart<'a>(&mut self, text: &'a str, slots: &mut [Span]) -> Result<Taken<'a>, Rejection> {
+        if let Some(Span { start, end, .. }) = self.layouts.find(text, slots) {
+            return Ok(Taken { unknown: Vec::new(), time: text.get(start..end) });
+        }
+        let taken = self.parse(text, slots)?;
+        self.layouts.learn(text, &self.lookup, self.time_place, &self.options.timestamp_field);
+        Ok(taken)
+    }
+
+    /// Finds them by parsing the whole record.
+    fn parse<'a>(&self, text: &'a str, slots: &mut [Span]) -> Result<Taken<'a>, Rejection> {
         let base = text.as_ptr().addr();
         let start = |found: &mut Found<'a, '_>| {
             found.slots.fill(ABSENT);
@@ -181,7 +210,7 @@ impl Decoder {
                     found.expected = place + 1;
                     let start = value.as_ptr().addr() - base;
                     if let Some(slot) = found.slots.get_mut(place) {
-                        *slot = Span { start, end: start + value.len() };
+                        *slot = Span { start, end: start + value.len(), is_plain: false };
                     }
                 }
                 None => found.taken.unknown.push((key, value)),

@@ -3,7 +3,7 @@
 //! Values stay the very text that the record held, so that numbers keep every digit and anything may be kept verbatim.
 //! Memory and stack do not grow with the nesting of a value that nobody looks into.
 
-mod plain;
+pub(super) mod plain;
 
 use std::borrow::Cow;
 use std::fmt;

@@ -59,6 +59,7 @@ pub(super) fn put(column: &mut Column, raw: &str, times: &TimestampParser) -> Fi
         return Fit::Whole;
     }
     match column {
+        Column::Text(texts) => Fit::of(json::string(raw).is_some_and(|text| texts.push(text.as_bytes()))),
         Column::String(texts) => Fit::of(json::string(raw).is_some_and(|text| texts.push(text.as_bytes()))),
         Column::Binary(inner) => {
             let bytes = json::string(raw).and_then(|text| STANDARD.decode(text.as_bytes()).ok());

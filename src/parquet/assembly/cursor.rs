@@ -43,7 +43,8 @@ impl Cursor {
             open: None,
         };
         let mut cursors: Vec<Self> = entries.iter().map(cursor).collect();
-        for part in files.iter().flat_map(|file| &file.buckets).flat_map(|bucket| &bucket.parts) {
+        let parts = files.iter().flat_map(|file| &file.buckets).flat_map(|bucket| &bucket.parts);
+        for part in parts.filter(|part| part.copied.is_none()) {
             let Some(cursor) = cursors.get_mut(part.entry) else { continue };
             if let Some(turn) = cursor.turn_of.get_mut(part.segment) {
                 *turn = Some(cursor.turns.len());
@@ -56,6 +57,11 @@ impl Cursor {
             cursor.batch_rows = rows.map_or(1, |(first, last)| cursor.entry.batch_rows(&(first.start..last.end)));
         }
         cursors
+    }
+
+    /// Returns the entry.
+    pub(super) fn entry(&self) -> &EntryReader {
+        &self.entry
     }
 
     /// Returns how many rows of the entry are decoded at once.

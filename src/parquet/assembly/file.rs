@@ -8,16 +8,21 @@ use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::{concat_batches, max, min};
 use arrow::datatypes::Int64Type;
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves};
 use parquet::basic::Compression;
+use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::SerializedFileWriter;
 
+use super::copy::{Copied, copy};
 use super::shape::Shape;
 use super::{AssembleError, AssemblyOptions, WrittenFile};
 use crate::engine::state::{Close, LaneState, Scope};
 use crate::parquet::extra;
 use crate::parquet::names::{CREATED_BY, SAYS};
 use crate::parquet::plan::FilePlan;
+use crate::parquet::reader::EntryReader;
 
 /// Returns how a file is written, and what it says of itself.
 pub(super) fn file_properties(
@@ -25,7 +30,6 @@ pub(super) fn file_properties(
     lane: &LaneState,
     file: &FilePlan,
     codec: Compression,
-    options: &AssemblyOptions,
 ) -> WriterProperties {
     let kind = match close.scope {
         Scope::OnTime(_) => "on_time",
@@ -59,33 +63,74 @@ pub(super) fn file_properties(
         // Lists and maps under the names that the format gives to their inner fields.
         .set_coerce_types(true)
         .set_statistics_enabled(EnabledStatistics::Page)
-        .set_max_row_group_row_count(Some(options.group_rows.max(1)))
-        .set_max_row_group_bytes(Some(options.group_bytes.max(1)))
         .build()
 }
 
 /// Encodes rows in chunks of one size, whatever pieces they come in: where pages end depends on how rows are handed over.
 pub(super) struct FileWriter<'a, W: Write + Send> {
-    writer: ArrowWriter<W>,
+    file: SerializedFileWriter<W>,
+    factory: ArrowRowGroupWriterFactory,
     shape: &'a Shape,
+    options: &'a AssemblyOptions,
     chunk_rows: usize,
     waiting: VecDeque<RecordBatch>,
     waiting_rows: usize,
+    /// The row group that is being encoded.
+    group: Option<OpenGroup>,
+    row_groups: usize,
     rows: u64,
     /// The lowest and the highest offset so far.
     offsets: Option<(i64, i64)>,
 }
 
+/// A row group that is being encoded.
+struct OpenGroup {
+    columns: Vec<ArrowColumnWriter>,
+    rows: usize,
+}
+
+impl OpenGroup {
+    /// Returns the size that it has so far, about.
+    fn bytes(&self) -> usize {
+        self.columns.iter().map(ArrowColumnWriter::get_estimated_total_bytes).sum()
+    }
+}
+
+fn write_error(source: impl Into<ParquetError>) -> AssembleError {
+    AssembleError::Write { source: source.into() }
+}
+
 impl<'a, W: Write + Send> FileWriter<'a, W> {
-    pub(super) fn new(writer: ArrowWriter<W>, shape: &'a Shape, chunk_rows: usize) -> Self {
-        let chunk_rows = chunk_rows.max(1);
-        Self { writer, shape, chunk_rows, waiting: VecDeque::new(), waiting_rows: 0, rows: 0, offsets: None }
+    pub(super) fn new(
+        to: W,
+        properties: WriterProperties,
+        shape: &'a Shape,
+        options: &'a AssemblyOptions,
+        chunk_rows: usize,
+    ) -> Result<Self, AssembleError> {
+        let writer_options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        let (file, factory) = ArrowWriter::try_new_with_options(to, Arc::clone(shape.schema()), writer_options)
+            .and_then(ArrowWriter::into_serialized_writer)
+            .map_err(write_error)?;
+        Ok(Self {
+            file,
+            factory,
+            shape,
+            options,
+            chunk_rows: chunk_rows.max(1),
+            waiting: VecDeque::new(),
+            waiting_rows: 0,
+            group: None,
+            row_groups: 0,
+            rows: 0,
+            offsets: None,
+        })
     }
 
     /// Takes rows of one bucket; `kept` has the partition values that go into their `_extra`.
     pub(super) fn push(&mut self, rows: RecordBatch, kept: &[(&str, Option<&str>)]) -> Result<(), AssembleError> {
         let mut rows = if kept.is_empty() { rows } else { keep(rows, self.shape, kept)? };
-        self.count(&rows);
+        self.count_rows(&rows);
         while self.waiting_rows + rows.num_rows() >= self.chunk_rows {
             let taken = self.chunk_rows - self.waiting_rows;
             self.waiting.push_back(rows.slice(0, taken));
@@ -99,10 +144,24 @@ impl<'a, W: Write + Send> FileWriter<'a, W> {
         Ok(())
     }
 
-    fn count(&mut self, rows: &RecordBatch) {
-        self.rows += u64::try_from(rows.num_rows()).unwrap_or(0);
+    /// Takes a row group of an entry as it is.
+    pub(super) fn copy(&mut self, entry: &EntryReader, group: usize) -> Result<(), AssembleError> {
+        self.encode()?;
+        self.end_group()?;
+        let Copied { rows, offsets: (low, high) } = copy(entry, group, self.shape, &mut self.file)?;
+        self.row_groups += 1;
+        self.count(rows, low, high);
+        Ok(())
+    }
+
+    fn count_rows(&mut self, rows: &RecordBatch) {
         let offsets = rows.column(self.shape.offset()).as_primitive_opt::<Int64Type>();
         let Some((low, high)) = offsets.and_then(|offsets| min(offsets).zip(max(offsets))) else { return };
+        self.count(u64::try_from(rows.num_rows()).unwrap_or(0), low, high);
+    }
+
+    fn count(&mut self, rows: u64, low: i64, high: i64) {
+        self.rows += rows;
         let (first, last) = self.offsets.unwrap_or((low, high));
         self.offsets = Some((first.min(low), last.max(high)));
     }
@@ -110,20 +169,51 @@ impl<'a, W: Write + Send> FileWriter<'a, W> {
     fn encode(&mut self) -> Result<(), AssembleError> {
         self.waiting_rows = 0;
         let waiting = std::mem::take(&mut self.waiting);
-        let rows = match waiting.len() {
+        let mut rows = match waiting.len() {
             0 => return Ok(()),
             1 => waiting.into_iter().next(),
-            _ => Some(
-                concat_batches(self.shape.schema(), &waiting)
-                    .map_err(|source| AssembleError::Write { source: source.into() })?,
-            ),
+            _ => Some(concat_batches(self.shape.schema(), &waiting).map_err(write_error)?),
         };
-        rows.map_or(Ok(()), |rows| self.writer.write(&rows)).map_err(|source| AssembleError::Write { source })
+        while let Some(batch) = rows.take() {
+            let number = self.row_groups;
+            let group = match &mut self.group {
+                Some(group) => group,
+                none => {
+                    let columns = self.factory.create_column_writers(number).map_err(write_error)?;
+                    none.insert(OpenGroup { columns, rows: 0 })
+                }
+            };
+            let fits = batch.num_rows().min(self.options.group_rows.max(1) - group.rows);
+            let mut columns = group.columns.iter_mut();
+            for (field, column) in self.shape.schema().fields().iter().zip(batch.slice(0, fits).columns()) {
+                for leaf in compute_leaves(field, column).map_err(write_error)? {
+                    columns.next().map_or(Ok(()), |writer| writer.write(&leaf)).map_err(write_error)?;
+                }
+            }
+            group.rows += fits;
+            if group.rows >= self.options.group_rows || group.bytes() >= self.options.group_bytes {
+                self.end_group()?;
+            }
+            rows = (fits < batch.num_rows()).then(|| batch.slice(fits, batch.num_rows() - fits));
+        }
+        Ok(())
+    }
+
+    fn end_group(&mut self) -> Result<(), AssembleError> {
+        let Some(group) = self.group.take() else { return Ok(()) };
+        let mut out = self.file.next_row_group().map_err(write_error)?;
+        for column in group.columns {
+            column.close().and_then(|chunk| chunk.append_to_row_group(&mut out)).map_err(write_error)?;
+        }
+        out.close().map_err(write_error)?;
+        self.row_groups += 1;
+        Ok(())
     }
 
     /// Writes the rest and the footer, and compares what was written with the plan.
     pub(super) fn finish(mut self, plan: &FilePlan) -> Result<WrittenFile, AssembleError> {
         self.encode()?;
+        self.end_group()?;
         let (first_offset, last_offset) = self.offsets.unwrap_or_default();
         let written = (self.rows, first_offset, last_offset);
         let planned = (plan.rows(), plan.first_offset(), plan.last_offset());
@@ -131,9 +221,9 @@ impl<'a, W: Write + Send> FileWriter<'a, W> {
             let what = format!("(rows, first offset, last offset) are {written:?} instead of {planned:?}");
             return Err(AssembleError::Contradiction { what });
         }
-        let row_groups = self.writer.finish().map_err(|source| AssembleError::Write { source })?.num_row_groups();
-        let bytes = u64::try_from(self.writer.bytes_written()).unwrap_or(u64::MAX);
-        Ok(WrittenFile { rows: self.rows, first_offset, last_offset, bytes, row_groups })
+        self.file.finish().map_err(write_error)?;
+        let bytes = u64::try_from(self.file.bytes_written()).unwrap_or(u64::MAX);
+        Ok(WrittenFile { rows: self.rows, first_offset, last_offset, bytes, row_groups: self.row_groups })
     }
 }
 

@@ -13,7 +13,7 @@ use crate::parquet::widen;
 
 /// What a published column is made of.
 #[derive(Debug)]
-enum Origin {
+pub(super) enum Origin {
     /// The column of this name of the entry.
     Entry(String),
     /// The same text in every row.
@@ -71,6 +71,11 @@ impl Shape {
 
     pub(super) fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// Returns what each column is made of.
+    pub(super) fn origins(&self) -> &[Origin] {
+        &self.origins
     }
 
     /// Returns the place of `_extra`, which dead letters have not.

@@ -423,3 +423,107 @@ fn a_file_whose_entry_is_damaged_is_an_error() {
     let error = assembly.write_file(Vec::new()).expect_err("damaged rows");
     assert_eq!(error.to_string(), "failed to read entry 1");
 }
+
+/// An entry whose rows are those of `now` alone, which it closes if `closes`; `path` gives that of each row.
+fn big_entry(number: u64, offsets: std::ops::Range<i64>, closes: bool, path: impl Fn(i64) -> &'static str) -> Bytes {
+    let rows: Vec<Row<'_>> = offsets.map(|offset| (now(), "22", Some(path(offset)), offset)).collect();
+    let mut lane = state(number);
+    if closes {
+        let mut close = close(now(), &[number]);
+        close.entry = lane.entry;
+        lane.closes = vec![close];
+    }
+    let options = EntryOptions {
+        piece_rows: 1_000,
+        whole_piece_rows: 100,
+        copied_rows: 700,
+        zstd_from_rows: 100,
+        ..EntryOptions::default()
+    };
+    write_entry(&lane, &content(&rows), &options).expect("an entry")
+}
+
+/// What readers see of a file: its rows, and for each row group the codec and whether statistics and page index are there.
+fn seen(file: &Bytes) -> (RecordBatch, Vec<(i64, bool)>) {
+    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
+    let metadata = ArrowReaderMetadata::load(file, options).expect("page indexes");
+    let groups = metadata.metadata().row_groups().iter().map(|group| {
+        let mut columns = group.columns().iter();
+        let whole = columns.all(|column| {
+            column.statistics().is_some()
+                && column.page_encoding_stats_mask().is_some()
+                && column.column_index_offset().is_some()
+                && column.offset_index_offset().is_some()
+        });
+        (group.num_rows(), whole)
+    });
+    (read(file), groups.collect())
+}
+
+#[test]
+fn big_pieces_are_copied_and_small_ones_are_encoded_between_them() {
+    let a_or_b = |offset: i64| if offset % 10 == 0 { "/b" } else { "/a" };
+    let entries = || {
+        let bytes = [
+            big_entry(1, 0..2_000, false, a_or_b),
+            big_entry(2, 2_000..2_500, false, a_or_b),
+            big_entry(4, 2_500..5_000, false, |_| "/a"),
+        ];
+        bytes.map(open).to_vec()
+    };
+    let close = close(now(), &[1, 2, 4]);
+    let files = write_all(&mut assembly(&close, entries()).expect("entries of the close"));
+    let (rows, groups) = seen(&files[0].2);
+    assert_eq!(
+        groups,
+        [(600, true), (600, true), (600, true), (450, true), (625, true), (625, true), (625, true), (625, true)]
+    );
+    assert_eq!(files[0].1.row_groups, 8);
+    let expected: Vec<i64> = (0..2_500).filter(|offset| offset % 10 != 0).chain(2_500..5_000).collect();
+    assert_eq!(longs(&rows, "_kafka_offset"), expected);
+    assert_eq!(longs(&rows, "n"), expected.iter().map(|offset| offset * 10).collect::<Vec<_>>());
+    let partitions = rows.column_by_name("_kafka_partition").expect("the column");
+    assert_eq!(partitions.as_ref(), &arrow::array::Int32Array::from(vec![3; expected.len()]));
+    let (rows, groups) = seen(&files[1].2);
+    assert_eq!((rows.num_rows(), groups), (250, vec![(250, true)]));
+
+    // Another codec: everything is encoded.
+    let mut fast = close.clone();
+    fast.recipe.compression = "snappy".to_owned();
+    let encoded = write_all(&mut assembly(&fast, entries()).expect("entries of the close"));
+    assert_eq!(encoded[0].1.row_groups, 1);
+    assert_eq!(read(&encoded[0].2), read(&files[0].2));
+    // Values that the folder does not tell: so is `_extra`.
+    let mut few = close;
+    few.recipe.max_buckets = 1;
+    let files = write_all(&mut assembly(&few, entries()).expect("entries of the close"));
+    let other = files.iter().find(|(planned, _, _)| planned.values[1].as_deref() == Some("__OTHER__"));
+    let (_, written, bytes) = other.expect("a file for the rest");
+    assert_eq!(written.row_groups, 1);
+    assert_eq!(texts(&read(bytes), "_extra")[0].as_deref(), Some(r#"{"path":"/a"}"#));
+}
+
+#[test]
+fn what_is_all_of_its_file_is_copied_though_it_is_small() {
+    let entry = open(big_entry(1, 0..150, true, |offset| if offset % 10 == 0 { "/b" } else { "/a" }));
+    let groups: Vec<_> = (0..2).map(|segment| entry.groups_of(segment)).collect();
+    assert_eq!(groups, [Some(0..1), None]);
+    let files = write_all(&mut assembly(&close(now(), &[1]), vec![entry]).expect("entries of the close"));
+    assert_eq!(files.iter().map(|(_, _, bytes)| seen(bytes).1).collect::<Vec<_>>(), [[(135, true)], [(15, true)]]);
+}
+
+#[test]
+fn a_page_index_that_is_damaged_is_not_copied() {
+    let bytes = big_entry(1, 0..1_500, false, |_| "/a");
+    let footer = crate::parquet::footer::load(&bytes).expect("a sound footer");
+    let last = footer.index.groups.last().expect("row groups").end;
+    for at in [last, footer.start - 1] {
+        let mut damaged = bytes.to_vec();
+        damaged[usize::try_from(at).expect("small")] ^= 0x10;
+        let mut assembly = assembly(&close(now(), &[1]), vec![open(damaged.into())]).expect("a sound footer");
+        assembly.next_file();
+        let error = assembly.write_file(Vec::new()).expect_err("a damaged page index");
+        let AssembleError::Entry { source, .. } = error else { panic!("{error}") };
+        assert_eq!(source.to_string(), "entry is damaged: the checksum of its page index does not agree");
+    }
+}

@@ -3,9 +3,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
 use arrow::array::RecordBatch;
+use parquet::arrow::ArrowWriter;
 
 use super::*;
 use crate::parquet::fixture::{CHAIN, Row, content, entry, epoch, longs, open, state, texts, with_dead};
+use crate::parquet::names::CHECKSUM;
 use crate::parquet::{EntryReader, ReadAt, read_state};
 
 fn whole(rows: Range<u64>) -> Vec<Range<u64>> {

@@ -151,7 +151,7 @@ impl<T: ArrowPrimitiveType> Primitive<T> {
 }
 
 /// Takes a buffer without the spare room behind it.
-fn tight<V>(values: &mut Vec<V>) -> Vec<V> {
+pub(super) fn tight<V>(values: &mut Vec<V>) -> Vec<V> {
     let mut values = take(values);
     values.shrink_to_fit();
     values
@@ -234,7 +234,17 @@ impl Bytes {
         if !self.nulls.is_valid(row) {
             return None;
         }
-        self.values.get(self.ends.start(row)..self.ends.start(row + 1))
+        Some(self.value(row))
+    }
+
+    /// Returns the bytes of all rows, one behind the other.
+    pub(super) fn all(&self) -> &[u8] {
+        &self.values
+    }
+
+    /// Returns the bytes of a row, none if it is null.
+    pub(super) fn value(&self, row: usize) -> &[u8] {
+        self.values.get(self.ends.start(row)..self.ends.start(row + 1)).unwrap_or_default()
     }
 
     pub(crate) fn truncate(&mut self, rows: usize) {
@@ -249,10 +259,6 @@ impl Bytes {
 
     pub(crate) fn bytes(&self) -> usize {
         self.values.capacity() + self.ends.bytes() + self.nulls.bytes()
-    }
-
-    pub(crate) fn greatest_offset(&self) -> usize {
-        self.values.len()
     }
 
     pub(crate) fn finish_string(&mut self) -> Result<ArrayRef, ArrowError> {

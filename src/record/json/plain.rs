@@ -5,21 +5,14 @@
 
 /// Calls `each` with key and value of every member, as [`members`](super::members) does; `None`, after any number of calls, if
 /// `text` is not such an object.
-pub(super) fn members<'de>(text: &'de str, mut each: impl FnMut(&'de str, &'de str)) -> Option<()> {
+pub(in crate::record) fn members<'de>(text: &'de str, mut each: impl FnMut(&'de str, &'de str)) -> Option<()> {
     let bytes = text.as_bytes();
     let mut at = expect(bytes, 0, b'{')?;
     loop {
         let key = expect(bytes, at, b'"')?;
         let key_end = string_end(bytes, key)?;
         let value = skip_space(bytes, expect(bytes, key_end + 1, b':')?);
-        let value_end = match bytes.get(value)? {
-            b'"' => string_end(bytes, value + 1)? + 1,
-            b'-' | b'0'..=b'9' => number_end(bytes, value)?,
-            b't' => literal_end(bytes, value, b"true")?,
-            b'f' => literal_end(bytes, value, b"false")?,
-            b'n' => literal_end(bytes, value, b"null")?,
-            _ => return None,
-        };
+        let value_end = value_end(bytes, value)?;
         each(text.get(key..key_end)?, text.get(value..value_end)?);
         at = skip_space(bytes, value_end);
         match bytes.get(at)? {
@@ -27,6 +20,18 @@ pub(super) fn members<'de>(text: &'de str, mut each: impl FnMut(&'de str, &'de s
             b'}' => return (skip_space(bytes, at + 1) == bytes.len()).then_some(()),
             _ => return None,
         }
+    }
+}
+
+/// Returns the place behind the value at `at`: a string without escapes, a number, `true`, `false` or `null`.
+pub(in crate::record) fn value_end(bytes: &[u8], at: usize) -> Option<usize> {
+    match bytes.get(at)? {
+        b'"' => string_end(bytes, at + 1).map(|quote| quote + 1),
+        b'-' | b'0'..=b'9' => number_end(bytes, at),
+        b't' => literal_end(bytes, at, b"true"),
+        b'f' => literal_end(bytes, at, b"false"),
+        b'n' => literal_end(bytes, at, b"null"),
+        _ => None,
     }
 }
 
@@ -45,16 +50,8 @@ fn skip_space(bytes: &[u8], mut at: usize) -> usize {
 
 /// Returns the place of the quote that ends the string whose content begins at `at`; `None` if it holds an escape.
 fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    // Eight bytes at once: the lowest high bit that remains marks the first byte that is a quote, a backslash or below a space.
     while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        let word = u64::from_le_bytes(*chunk);
-        let (quote, backslash) = (word ^ (ONES * 0x22), word ^ (ONES * 0x5c));
-        let marks = (quote.wrapping_sub(ONES) & !quote)
-            | (backslash.wrapping_sub(ONES) & !backslash)
-            | (word.wrapping_sub(ONES * 0x20) & !word);
-        if let marks @ 1.. = marks & HIGH {
+        if let marks @ 1.. = marks_of_eight(u64::from_le_bytes(*chunk)) {
             at += usize::try_from(marks.trailing_zeros() / 8).ok()?;
             return (*bytes.get(at)? == b'"').then_some(at);
         }
@@ -67,6 +64,17 @@ fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
             _ => at += 1,
         }
     }
+}
+
+/// Returns a word whose lowest bit that is set marks the first of eight bytes that is a quote, a backslash or below a space.
+fn marks_of_eight(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let (quote, backslash) = (word ^ (ONES * 0x22), word ^ (ONES * 0x5c));
+    let marks = (quote.wrapping_sub(ONES) & !quote)
+        | (backslash.wrapping_sub(ONES) & !backslash)
+        | (word.wrapping_sub(ONES * 0x20) & !word);
+    marks & HIGH
 }
 
 fn literal_end(bytes: &[u8], at: usize, literal: &[u8]) -> Option<usize> {

@@ -1,0 +1,126 @@
+//! Which rows of an entry share a row group.
+//!
+//! Row groups run across buckets, so that an entry of ten thousand buckets has few; a piece of one bucket that is big enough stands
+//! alone, since a published file can then copy it.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use super::EntryOptions;
+use crate::engine::state::{LaneState, Scope};
+use crate::parquet::index::Segment;
+
+/// The rows of a row group, by their places in the order of the entry.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct GroupRows {
+    pub(super) rows: Range<usize>,
+    /// They are of one bucket.
+    pub(super) is_piece: bool,
+}
+
+/// How rows are grouped.
+pub(super) struct Grouping {
+    /// The most rows of a row group that buckets share.
+    shared: usize,
+    /// The most rows of a row group of one bucket.
+    alone: usize,
+    piece: usize,
+    whole_piece: usize,
+    /// The scopes whose files hold nothing but rows of this entry.
+    whole: BTreeSet<Scope>,
+}
+
+impl Grouping {
+    /// Returns how the rows of the entry with `state` are grouped; each takes `row_bytes` of memory.
+    pub(super) fn new(state: &LaneState, options: &EntryOptions, row_bytes: usize) -> Self {
+        let fit = |bytes: usize, rows: usize| (bytes / row_bytes.max(1)).clamp(1, rows.max(1));
+        let closed = state.closes.iter().filter(|close| close.entry == state.entry && close.rows.len() == 1);
+        Self {
+            shared: fit(options.group_bytes, options.group_rows),
+            // What is copied is read compressed, and not decoded.
+            alone: fit(options.group_bytes.saturating_mul(2), options.copied_rows),
+            piece: options.piece_rows,
+            whole_piece: options.whole_piece_rows,
+            whole: closed.map(|close| close.scope).collect(),
+        }
+    }
+
+    /// Whether a segment has row groups of its own.
+    fn is_piece(&self, segment: &Segment) -> bool {
+        let least = if self.whole.contains(&segment.scope) { self.whole_piece } else { self.piece };
+        segment.scope != Scope::DeadLetter && rows(segment) >= least
+    }
+
+    /// Returns the row groups of `segments`, which are in row order and leave no row out.
+    pub(super) fn groups(&self, segments: &[Segment]) -> Vec<GroupRows> {
+        let mut groups = Vec::new();
+        let (mut start, mut end) = (0, 0);
+        for segment in segments {
+            let from = end;
+            end += rows(segment);
+            if self.is_piece(segment) {
+                split(start..from, self.shared, false, &mut groups);
+                split(from..end, self.alone, true, &mut groups);
+                start = end;
+            }
+        }
+        split(start..end, self.shared, false, &mut groups);
+        groups
+    }
+}
+
+fn rows(segment: &Segment) -> usize {
+    usize::try_from(segment.rows).unwrap_or(usize::MAX)
+}
+
+/// Adds groups for `rows`, of `most` at most and about equal.
+fn split(rows: Range<usize>, most: usize, is_piece: bool, groups: &mut Vec<GroupRows>) {
+    if rows.is_empty() {
+        return;
+    }
+    let size = rows.len().div_ceil(rows.len().div_ceil(most));
+    let starts = rows.clone().step_by(size);
+    groups.extend(starts.map(|start| GroupRows { rows: start..rows.end.min(start + size), is_piece }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parquet::fixture::{close, epoch, state};
+
+    #[test]
+    fn big_pieces_stand_alone_and_the_rest_shares() {
+        let scope = Scope::OnTime(epoch(1));
+        let segments = |sizes: &[u64]| -> Vec<Segment> {
+            let segment =
+                |rows: &u64| Segment { scope, values: vec![], start: 0, rows: *rows, first_offset: 0, last_offset: 0 };
+            sizes.iter().map(segment).collect()
+        };
+        let options = EntryOptions {
+            group_rows: 10,
+            group_bytes: 1_000,
+            piece_rows: 20,
+            whole_piece_rows: 6,
+            copied_rows: 25,
+            ..EntryOptions::default()
+        };
+        let mut lane = state(9);
+        let shown = |lane: &LaneState, sizes: &[u64]| {
+            let groups = Grouping::new(lane, &options, 1).groups(&segments(sizes));
+            groups
+                .iter()
+                .map(|group| format!("{:?}{}", group.rows, if group.is_piece { "!" } else { "" }))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            shown(&lane, &[3, 7, 1, 40, 2, 19]),
+            ["0..6", "6..11", "11..31!", "31..51!", "51..58", "58..65", "65..72"]
+        );
+        lane.closes = vec![close(scope, &[8, 9])];
+        assert_eq!(shown(&lane, &[3, 7]), ["0..10"]);
+        // All of the files' rows are here.
+        lane.closes = vec![close(scope, &[9])];
+        assert_eq!(shown(&lane, &[3, 7]), ["0..3", "3..10!"]);
+        assert_eq!(shown(&lane, &[]), [] as [&str; 0]);
+    }
+}

@@ -1,0 +1,146 @@
+//! Columns in the forms that can be written page by page.
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray};
+use arrow::buffer::{NullBuffer, ScalarBuffer};
+use arrow::datatypes::{Date32Type, Int32Type, Int64Type, TimestampMicrosecondType, UInt32Type};
+use parquet::basic::Type;
+
+use super::{Prefixed, index, place, present};
+
+/// A column whose values can be written page by page.
+pub(in crate::parquet) enum Column {
+    /// Texts that stand in a dictionary.
+    Dictionary(Dictionary),
+    /// Texts.
+    Text(StringArray),
+    /// 64-bit integers and times.
+    Long(ScalarBuffer<i64>, Option<NullBuffer>),
+    /// 32-bit integers and days.
+    Integer(ScalarBuffer<i32>, Option<NullBuffer>),
+    /// `true` or `false`.
+    Boolean(BooleanArray),
+    /// Nulls alone, of any type.
+    Null,
+}
+
+impl Column {
+    /// Returns `array` in such a form, if it has one.
+    pub(in crate::parquet) fn of(array: &ArrayRef) -> Option<Self> {
+        if array.nulls().is_some_and(|nulls| nulls.null_count() == array.len()) {
+            return Some(Self::Null);
+        }
+        let nulls = || array.nulls().cloned();
+        if let Some(dictionary) = Dictionary::of(array) {
+            Some(Self::Dictionary(dictionary))
+        } else if let Some(texts) = array.as_string_opt() {
+            Some(Self::Text(texts.clone()))
+        } else if let Some(numbers) = array.as_primitive_opt::<Int64Type>() {
+            Some(Self::Long(numbers.values().clone(), nulls()))
+        } else if let Some(times) = array.as_primitive_opt::<TimestampMicrosecondType>() {
+            Some(Self::Long(times.values().clone(), nulls()))
+        } else if let Some(numbers) = array.as_primitive_opt::<Int32Type>() {
+            Some(Self::Integer(numbers.values().clone(), nulls()))
+        } else if let Some(days) = array.as_primitive_opt::<Date32Type>() {
+            Some(Self::Integer(days.values().clone(), nulls()))
+        } else {
+            array.as_boolean_opt().cloned().map(Self::Boolean)
+        }
+    }
+
+    pub(super) fn nulls(&self) -> Option<&NullBuffer> {
+        match self {
+            Self::Dictionary(dictionary) => dictionary.nulls(),
+            Self::Text(texts) => texts.nulls(),
+            Self::Long(_, nulls) | Self::Integer(_, nulls) => nulls.as_ref(),
+            Self::Boolean(values) => values.nulls(),
+            Self::Null => None,
+        }
+    }
+
+    pub(super) fn has_nulls(&self) -> bool {
+        matches!(self, Self::Null) || self.nulls().is_some_and(|nulls| nulls.null_count() > 0)
+    }
+
+    /// Returns how Parquet stores the values; `None` if there are none.
+    pub(super) const fn physical_type(&self) -> Option<Type> {
+        match self {
+            Self::Dictionary(_) | Self::Text(_) => Some(Type::BYTE_ARRAY),
+            Self::Long(..) => Some(Type::INT64),
+            Self::Integer(..) => Some(Type::INT32),
+            Self::Boolean(_) => Some(Type::BOOLEAN),
+            Self::Null => None,
+        }
+    }
+}
+
+/// Texts that stand in a dictionary, each once, and the key of each row.
+pub(in crate::parquet) struct Dictionary {
+    keys: ScalarBuffer<u32>,
+    nulls: Option<NullBuffer>,
+    texts: StringArray,
+    /// The keys in the order of their texts.
+    sorted: Vec<u32>,
+}
+
+/// What of a dictionary some rows use.
+pub(super) struct Used {
+    /// For each key its place in `sorted`; for one that is not used some number.
+    pub(super) places: Vec<u32>,
+    /// The keys in the order of their texts.
+    pub(super) sorted: Vec<u32>,
+    /// The size of the texts of all rows.
+    pub(super) text_bytes: usize,
+}
+
+impl Dictionary {
+    fn of(array: &ArrayRef) -> Option<Self> {
+        let array = array.as_dictionary_opt::<UInt32Type>()?;
+        let texts = array.values().as_string_opt::<i32>().filter(|texts| texts.null_count() == 0)?.clone();
+        let mut by_text: Vec<(Prefixed<'_>, u32)> =
+            (0..texts.len()).map(|key| (Prefixed::new(texts.value(key).as_bytes()), place(key))).collect();
+        by_text.sort_unstable();
+        let sorted = by_text.into_iter().map(|(_, key)| key).collect();
+        let (keys, nulls) = (array.keys().values().clone(), array.nulls().cloned());
+        Some(Self { keys, nulls, texts, sorted })
+    }
+
+    pub(super) const fn nulls(&self) -> Option<&NullBuffer> {
+        self.nulls.as_ref()
+    }
+
+    pub(super) fn key(&self, row: usize) -> u32 {
+        self.keys[row]
+    }
+
+    pub(super) fn text_of(&self, key: u32) -> &[u8] {
+        self.texts.value(index(key)).as_bytes()
+    }
+
+    pub(super) fn text(&self, row: usize) -> &[u8] {
+        if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) { &[] } else { self.text_of(self.key(row)) }
+    }
+
+    /// Returns what of the dictionary `rows` use; `None` if most of them have a text of their own.
+    pub(super) fn places(&self, rows: &[u32]) -> Option<Used> {
+        let mut places = vec![u32::MAX; self.texts.len()];
+        let (mut distinct, mut text_bytes) = (0, 0);
+        let offsets = self.texts.value_offsets();
+        present(rows, self.nulls(), |row| {
+            let key = index(self.key(row));
+            distinct += usize::from(std::mem::take(&mut places[key]) == u32::MAX);
+            text_bytes += usize::try_from(offsets[key + 1] - offsets[key]).unwrap_or(0);
+        });
+        if distinct > 1 && distinct * 2 > rows.len() {
+            return None;
+        }
+        let mut sorted = Vec::with_capacity(distinct);
+        for key in &self.sorted {
+            let seen = &mut places[index(*key)];
+            if *seen == 0 {
+                *seen = place(sorted.len());
+                sorted.push(*key);
+            }
+        }
+        Some(Used { places, sorted, text_bytes })
+    }
+}

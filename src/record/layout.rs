@@ -1,0 +1,212 @@
+//! Records that are written as those before: the bytes between their values are the same.
+//!
+//! Producers write one event like the other: the same keys in the same order, the same spacing. A layout is learned from a record, and
+//! holds the bytes between its values; the values of a record of that layout are found by comparing these and looking for where each
+//! value ends, without reading keys. Whatever differs is left to the parser, and may teach another layout.
+//!
+//! # Invariants
+//! What a layout finds in a record is what the parser finds in it.
+
+use super::compare::equal;
+use super::decode::{ABSENT, Span};
+use super::json::plain::{self, value_end};
+use super::lookup::Lookup;
+
+/// The most layouts that are known at once.
+const MOST_LAYOUTS: usize = 8;
+/// The most bytes between the values of a record that is worth learning.
+const MOST_BYTES: usize = 64 << 10;
+/// After so many records in a row that no layout fits, the least useful one makes room for another.
+const MISSES: u32 = 16;
+/// After so many, looking is given up for a while,
+const PATIENCE: u32 = 64;
+/// of this many records.
+const PAUSE: u32 = 4_096;
+
+/// What a record consists of: what stands before each value, and behind the last.
+#[derive(Debug)]
+struct Layout {
+    steps: Vec<Step>,
+    end: Box<[u8]>,
+}
+
+#[derive(Debug)]
+struct Step {
+    /// What stands between the value before and this one.
+    before: Box<[u8]>,
+    /// The place of the field; `None` for the event time, if it is no field.
+    place: Option<usize>,
+    is_time: bool,
+}
+
+impl Layout {
+    /// Learns how `text` is laid out; `None` if it is unusual: nested values, escapes, keys that are repeated or no field.
+    fn of(text: &str, lookup: &Lookup, time_place: Option<usize>, time_field: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        let (mut steps, mut seen) = (Vec::<Step>::new(), vec![false; lookup.len()]);
+        let (mut at, mut expected, mut length, mut usual) = (0, 0, 0, true);
+        plain::members(text, |key, value| {
+            let place = lookup.find(key, expected);
+            let is_time = place == time_place && (place.is_some() || key == time_field);
+            let start = value.as_ptr().addr() - text.as_ptr().addr();
+            let before = bytes.get(at..start).unwrap_or_default();
+            length += before.len();
+            usual &= length <= MOST_BYTES;
+            match place {
+                Some(place) => {
+                    expected = place + 1;
+                    usual &= seen.get_mut(place).is_some_and(|seen| !std::mem::replace(seen, true));
+                }
+                None => usual &= is_time && !steps.iter().any(|step| step.is_time),
+            }
+            if usual {
+                steps.push(Step { before: before.into(), place, is_time });
+            }
+            at = start + value.len();
+        })?;
+        usual &= steps.iter().any(|step| step.is_time);
+        usual.then(|| Self { steps, end: bytes.get(at..).unwrap_or_default().into() })
+    }
+
+    /// Finds the values of a record of this layout, and returns that of the event time; `None`, with any `slots`, if it is of another.
+    fn find(&self, text: &str, slots: &mut [Span]) -> Option<Span> {
+        let bytes = text.as_bytes();
+        slots.fill(ABSENT);
+        let (mut at, mut time) = (0, ABSENT);
+        for step in &self.steps {
+            let start = at + step.before.len();
+            if !equal(bytes.get(at..start)?, &step.before) {
+                return None;
+            }
+            let end = value_end(bytes, start)?;
+            let span = Span { start, end, is_plain: true };
+            if let Some(place) = step.place {
+                *slots.get_mut(place)? = span;
+            }
+            if step.is_time {
+                time = span;
+            }
+            at = end;
+        }
+        (*bytes.get(at..)? == *self.end).then_some(time)
+    }
+}
+
+/// The layouts that records have had of late.
+#[derive(Debug, Default)]
+pub(super) struct Layouts {
+    /// The one that fitted last is the first.
+    known: Vec<Layout>,
+    /// Records in a row that no layout fitted.
+    misses: u32,
+    /// Records for which not to look.
+    pause: u32,
+}
+
+impl Layouts {
+    /// Finds the values of a record by one of the layouts, and returns that of the event time.
+    pub(super) fn find(&mut self, text: &str, slots: &mut [Span]) -> Option<Span> {
+        if self.pause > 0 {
+            self.pause -= 1;
+            return None;
+        }
+        for place in 0..self.known.len() {
+            if let Some(time) = self.known.get(place)?.find(text, slots) {
+                self.misses = 0;
+                self.known.swap(0, place);
+                return Some(time);
+            }
+        }
+        self.misses += 1;
+        if self.misses >= PATIENCE {
+            (self.misses, self.pause) = (0, PAUSE);
+        }
+        None
+    }
+
+    /// Learns from a record that no layout fitted.
+    pub(super) fn learn(&mut self, text: &str, lookup: &Lookup, time_place: Option<usize>, time_field: &str) {
+        let has_room = self.known.len() < MOST_LAYOUTS;
+        if self.pause > 0 || !(has_room || self.misses.is_multiple_of(MISSES)) {
+            return;
+        }
+        if let Some(layout) = Layout::of(text, lookup, time_place, time_field) {
+            if !has_room {
+                self.known.pop();
+            }
+            self.known.insert(0, layout);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lookup() -> Lookup {
+        Lookup::new(["at", "a", "b"].into_iter())
+    }
+
+    fn layout(text: &str) -> Option<Layout> {
+        Layout::of(text, &lookup(), Some(0), "at")
+    }
+
+    fn found<'a>(layout: &Layout, text: &'a str) -> Option<[&'a str; 3]> {
+        let mut slots = vec![ABSENT; 3];
+        layout.find(text, &mut slots)?;
+        Some([0, 1, 2].map(|place: usize| &text[slots[place].start..slots[place].end]))
+    }
+
+    #[test]
+    fn a_record_of_the_same_layout_is_taken_apart() {
+        let layout = layout("{ \"b\": 12,\"at\" : \"x\"}\n").unwrap();
+        assert_eq!(found(&layout, "{ \"b\": \"\",\"at\" : null}\n"), Some(["null", "", "\"\""]));
+        assert_eq!(found(&layout, "{ \"b\": -1.5e3,\"at\" : \"é\"}\n"), Some(["\"é\"", "", "-1.5e3"]));
+        for other in [
+            "{ \"b\": 12,\"at\" : \"x\"}",
+            "{ \"b\": 12,\"at\" : \"x\"}\n ",
+            "{ \"b\": 12,\"at\" : \"x\",\"a\":1}\n",
+            "{ \"b\": 012,\"at\" : \"x\"}\n",
+            "{ \"b\": [1],\"at\" : \"x\"}\n",
+            "{ \"b\": 12,\"at\" : \"\\n\"}\n",
+            "{ \"b\": 12,\"at\" : \"x\"",
+            "{ \"b\": 12",
+            "",
+        ] {
+            assert_eq!(found(&layout, other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_unusual_is_not_learned() {
+        assert!(layout(r#"{"at":1}"#).is_some());
+        for unusual in
+            [r#"{"at":1,"at":2}"#, r#"{"at":1,"x":2}"#, r#"{"a":1}"#, r#"{"at":"\n"}"#, r#"{"at":1,"a":{}}"#, "1"]
+        {
+            assert!(layout(unusual).is_none(), "{unusual}");
+        }
+        let spaces = " ".repeat(MOST_BYTES);
+        assert!(layout(&format!("{{{spaces}\"at\":1}}")).is_none());
+        // The event time need not be a field.
+        let layout = Layout::of(r#"{"at":1,"b":2}"#, &Lookup::new(["b"].into_iter()), None, "at").unwrap();
+        let mut slots = vec![ABSENT];
+        let time = layout.find(r#"{"at":345,"b":6}"#, &mut slots).unwrap();
+        assert_eq!((time.start, time.end, slots[0].start, slots[0].end), (6, 9, 14, 15));
+    }
+
+    #[test]
+    fn a_stream_without_layouts_is_left_in_peace_for_a_while() {
+        let (mut layouts, lookup, mut slots) = (Layouts::default(), lookup(), vec![ABSENT; 3]);
+        let record = |spaces: usize| format!("{{{}\"at\":1}}", " ".repeat(spaces));
+        for spaces in 0..200 {
+            assert!(layouts.find(&record(spaces), &mut slots).is_none());
+            layouts.learn(&record(spaces), &lookup, Some(0), "at");
+        }
+        assert!(layouts.pause > 0 && layouts.known.len() == MOST_LAYOUTS);
+        while layouts.pause > 0 {
+            assert!(layouts.find(&record(7), &mut slots).is_none());
+        }
+        layouts.learn(&record(7), &lookup, Some(0), "at");
+        assert!(layouts.find(&record(7), &mut slots).is_some());
+    }
+}
