@@ -1,7 +1,7 @@
 //! `verify`: proves, from what lies in the output, that nothing is lost and nothing doubled. Changes nothing.
 //!
-//! May run at any time, also while instances write. The pure checks ([`chain`], [`markers`], [`names`]) look at what [`snapshot`] has
-//! read, in an order that makes their conclusions sound; [`files`] and [`log`] look into the files and the entries.
+//! May run at any time, also while instances write. The pure checks (`chain`, `markers`, `names`) look at what `snapshot` has
+//! read, in an order that makes their conclusions sound; `files` and `log` look into the files and the entries.
 //!
 //! What cannot be proved from the output: that a column which is only told by a folder's name (`page_url_path=…`) had this
 //! value in the record; the checksum in the receipt says that the file is the one that was published.
