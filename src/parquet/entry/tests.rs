@@ -192,7 +192,10 @@ fn an_unknown_version_is_refused_with_both_numbers() {
     let newer = LaneState { version: 2, ..state(1) };
     let bytes = write_entry(&newer, &Content::default(), &EntryOptions::default()).expect("an entry");
     let error = read_state(&bytes).expect_err("a version that is not known");
-    assert_eq!(error.to_string(), "entry has version 2 of the format, this program reads version 1: update this instance");
+    assert_eq!(
+        error.to_string(),
+        "entry has version 2 of the format, this program reads version 1: update this instance"
+    );
 }
 
 #[test]
