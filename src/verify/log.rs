@@ -106,13 +106,13 @@ impl Logs {
         let key = self.layout.entry(partition, number);
         let violation =
             |kind: Kind, what: String| Violation::new(kind, what).partition(partition).entry(number).path(&key);
+        let gone = || {
+            let rows: u64 = held.iter().map(|(_, held)| held.rows).sum();
+            vec![violation(Kind::EntryMissing, format!("it is gone, and the lane needs {rows} rows of it"))]
+        };
         let entry = match self.open(partition, number).await? {
             Opened::Sound(entry) => entry,
-            Opened::Absent => {
-                let rows: u64 = held.iter().map(|(_, held)| held.rows).sum();
-                let what = format!("it is gone, and the lane needs {rows} rows of it");
-                return Ok(vec![violation(Kind::EntryMissing, what)]);
-            }
+            Opened::Absent => return Ok(gone()),
             Opened::Unsound(error) => return Ok(vec![self.unreadable(partition, number, &error)]),
         };
         let mut violations = Vec::new();
@@ -137,6 +137,8 @@ impl Logs {
             let checked = tokio::task::spawn_blocking(move || entry.check_groups()).await;
             match checked.map_err(|error| VerifyError::Thread(error.to_string()))? {
                 Ok(()) => {}
+                // Collected while it was read.
+                Err(EntryError::Read { source }) if source.kind() == io::ErrorKind::NotFound => return Ok(gone()),
                 Err(EntryError::Read { source }) => return Err(VerifyError::Read { key: key.to_string(), source }),
                 Err(error) => violations.push(self.unreadable(partition, number, &error)),
             }
