@@ -192,9 +192,15 @@ pub fn offsets<C: ConsumerContext>(
     topic: &str,
     partition: PartitionId,
 ) -> Result<(Offset, Offset), ClusterError> {
-    let asked = reader.fetch_watermarks(topic, partition.0, PATIENCE);
-    let (low, high) = asked.map_err(|source| ClusterError::Offsets { topic: topic.to_owned(), partition, source })?;
-    Ok((Offset(low), Offset(high)))
+    match reader.fetch_watermarks(topic, partition.0, PATIENCE) {
+        Ok((low, high)) => Ok((Offset(low), Offset(high))),
+        Err(source) => {
+            // A broker that has just come back may not know the topic yet. librdkafka remembers that for minutes, and asks nobody, unless it is
+            // made to look anew: whoever asks again gets an answer.
+            let _ = reader.fetch_metadata(Some(topic), ONE_QUESTION);
+            Err(ClusterError::Offsets { topic: topic.to_owned(), partition, source })
+        }
+    }
 }
 
 /// Returns the partitions that a topic has now; `None` if the broker does not say.

@@ -327,6 +327,11 @@ impl Member {
                 }
             }
             while let Some((tag, error)) = self.answers.poll_commit() {
+                if error == Some(RDKafkaErrorCode::GroupIdNotFound) {
+                    // The broker has lost the group (seen under KIP-848, after its crash soon after the group began). librdkafka goes on for ever as
+                    // if it were a member, and so would we: only who joins anew makes the group anew.
+                    return Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::GroupIdNotFound));
+                }
                 if let Some(request) = self.under_way.remove(&tag) {
                     self.assignments.committed(&request, error.map(|code| code.to_string()));
                 }

@@ -30,7 +30,15 @@ impl GroupView {
 
     /// The end of each partition; `None` if a broker does not answer.
     pub(crate) fn ends(&self) -> Option<Vec<i64>> {
-        let end = |partition| Some(self.consumer.fetch_watermarks(&self.topic, partition, QUESTION).ok()?.1);
+        let end = |partition| match self.consumer.fetch_watermarks(&self.topic, partition, QUESTION) {
+            Ok((_, end)) => Some(end),
+            Err(error) => {
+                // A broker that has just come back may not know the topic yet, and librdkafka remembers that for minutes.
+                let _ = self.consumer.fetch_metadata(Some(&self.topic), QUESTION);
+                eprintln!("where {} {partition} ends is not known: {error}; looking anew", self.topic);
+                None
+            }
+        };
         (0..self.partitions).map(end).collect()
     }
 

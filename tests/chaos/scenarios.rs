@@ -150,15 +150,17 @@ fn all() -> Vec<Scenario> {
         plain("hung-append", "an append never ends: the instance leaves", liveness::hung_append),
         plain("hung-poll", "the thread that speaks to the group hangs: the instance leaves", liveness::hung_poll),
         plain("hung-worker", "a worker thread hangs: the instance leaves", liveness::hung_worker),
-        plain("bug-unfenced", "entries are overwritten: the suite must notice", bugs::unfenced).classic(),
+        plain("bug-unfenced", "entries are overwritten: the suite must notice", bugs::unfenced).classic().on_demand(),
         plain("bug-publish-early", "published before the append: the suite must notice", bugs::publish_before_append)
-            .classic(),
+            .classic()
+            .on_demand(),
         plain(
             "bug-collect-needed",
             "collected what a listed close needs: the suite must notice",
             bugs::collect_without_closes,
         )
-        .classic(),
+        .classic()
+        .on_demand(),
         plain("soak", "everything at once", soak::everything).with_brokers(brokers::BROKERS).on_demand(),
     ]
 }

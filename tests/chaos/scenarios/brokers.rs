@@ -44,15 +44,33 @@ pub(super) fn killed(stage: &mut Stage) -> End {
 
 /// The only broker is killed, and comes back: nobody can be asked anything meanwhile.
 pub(super) fn away(stage: &mut Stage) -> End {
-    let members = two_at_work(stage);
+    let mut members = two_at_work(stage);
     for round in 0..stage.rounds(2) {
         stage.kafka.kill_broker(0);
         stage.fault(&format!("the only broker is killed, round {round}"));
         thread::sleep(Duration::from_secs(stage.random.random_range(2..8)));
         stage.kafka.restart_broker(0);
-        stage.wait_until_caught_up(Instant::now());
+        let ends = stage.ends();
+        let back = Instant::now();
+        wait_for("the instances catch up", stage.catch_up, || {
+            replace_the_dead(stage, &mut members);
+            stage.has_caught_up(&ends).then_some(())
+        });
+        stage.wait_until_caught_up(back);
     }
     End::Judged(stage.finish(members))
+}
+
+/// Starts another for each instance that could not go on, as whoever runs instances does; it must have said why.
+fn replace_the_dead(stage: &Stage, members: &mut [Instance]) {
+    for member in members {
+        if let Some(status) = member.process.ended() {
+            let words = member.last_words();
+            assert!(!status.success() && words.contains("error"), "one ended with {status} and these words: {words}");
+            stage.say(&format!("one had ended: {words}"));
+            *member = stage.start();
+        }
+    }
 }
 
 /// One broker after the other freezes, long enough that the others elect new leaders without it, and wakes up with what it had in mind.
