@@ -4,7 +4,7 @@
 //!
 //! * [`entry`] writes an entry: one Parquet file with the rows that came since the entry before, sorted by scope and
 //!   bucket, and the whole state of the lane in its footer;
-//! * [`pages`] writes plain columns page by page, for both;
+//! * `pages` writes plain columns page by page, for both;
 //! * [`reader`] reads entries back through [`ReadAt`], the footer alone or a scope's rows;
 //! * [`merge`] puts the rows of older entries before those of a new one;
 //! * [`assembly`] makes the published files of a close out of the entries that hold its rows.
