@@ -14,7 +14,7 @@ macro_rules! fail_point {
 pub(super) use fail_point;
 
 #[cfg(feature = "fail-points")]
-pub(crate) use self::armed::{broken_rule, pass, wall_clock_jump};
+pub(crate) use self::armed::{broken_rule, is_lost, pass, wall_clock_jump};
 
 #[cfg(feature = "fail-points")]
 mod armed {
@@ -42,6 +42,11 @@ mod armed {
         if let Err(error) = signal_hook::low_level::raise(signal) {
             tracing::error!(point, fate, %error, "a fail point cannot be met");
         }
+    }
+
+    /// Whether what would be sent at a point is lost on its way.
+    pub(crate) fn is_lost(point: &str) -> bool {
+        said(point).as_deref() == Some("lost")
     }
 
     /// Returns the rule of the protocol that is to be broken, so that the suite can show that it notices.

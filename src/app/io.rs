@@ -134,6 +134,10 @@ impl Io {
 
     pub(super) fn commit(&self, request: CommitRequest) {
         fail_point!("commit.before");
+        #[cfg(feature = "fail-points")]
+        if super::fail_point::is_lost("commit.sent") {
+            return;
+        }
         if self.shared.member.send(Request::Commit(request)).is_err() {
             tracing::debug!("the member is gone; the next owner commits");
         }

@@ -42,6 +42,10 @@ pub(super) struct LaneStatus {
     pub(super) position: Offset,
     /// The newest entry.
     pub(super) entry: EntryNumber,
+    /// The newest entry has no acknowledged commit.
+    pub(super) uncommitted: bool,
+    /// Commits that Kafka has acknowledged.
+    pub(super) commits: u64,
 }
 
 impl Default for LaneStatus {
@@ -55,6 +59,8 @@ impl Default for LaneStatus {
             appending: false,
             position: Offset(0),
             entry: EntryNumber(0),
+            uncommitted: false,
+            commits: 0,
         }
     }
 }
@@ -103,6 +109,8 @@ pub(super) struct Runner {
     misfits: Vec<u64>,
     /// Records counted when the lane was last told something.
     told_at: u64,
+    /// Commits that Kafka has acknowledged.
+    commits: u64,
 }
 
 /// What a lane has from its worker.
@@ -156,6 +164,7 @@ impl Runner {
             taken_bytes: 0,
             unknown_fields: 0,
             told_at: 0,
+            commits: 0,
             topic: Arc::clone(topic),
             partition,
         }
@@ -253,6 +262,7 @@ impl Runner {
     /// Tells the lane a fact.
     pub(super) fn tell(&mut self, input: Input) {
         if let Input::Committed { acknowledged: true, .. } = &input {
+            self.commits += 1;
             self.metrics.set_committed_position(self.lane.newest().position);
         }
         tracing::trace!(topic = %self.partition.topic, partition = %self.partition.partition, ?input, "told");
@@ -423,6 +433,8 @@ impl Runner {
             appending: self.lane.is_running() && !self.lane.can_append(),
             position: self.lane.position(),
             entry: self.lane.newest().entry.number,
+            uncommitted: self.lane.is_running() && !self.lane.is_mirrored(),
+            commits: self.commits,
         }
     }
 

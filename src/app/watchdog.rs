@@ -31,6 +31,9 @@ type Mark = (EntryNumber, Option<Offset>);
 struct Seen {
     mark: Mark,
     still: Duration,
+    /// Commits that were acknowledged, and how long there has been no other although one was due.
+    commits: u64,
+    unheard: Duration,
 }
 
 /// A lane that stands still.
@@ -42,6 +45,8 @@ pub(super) struct Standstill {
     pub(super) status: LaneStatus,
     /// Where Kafka's log ends, if Kafka says so.
     pub(super) end: Option<Offset>,
+    /// It comes on, and the group does not hear of it.
+    pub(super) unheard: bool,
 }
 
 /// Watches the lanes of an instance.
@@ -65,7 +70,10 @@ impl Watchdog {
 
     /// Returns the lanes that have not come on since the last look: whether they had anything to do depends on where their logs end.
     pub(super) fn suspects(&self, lanes: &BTreeMap<TopicPartition, LaneStatus>) -> Vec<TopicPartition> {
-        let still = lanes.iter().filter(|(of, lane)| self.lanes.get(of).is_some_and(|seen| seen.mark == mark(lane)));
+        let is_suspect = |seen: &Seen, lane: &LaneStatus| {
+            seen.mark == mark(lane) || lane.uncommitted && seen.commits == lane.commits
+        };
+        let still = lanes.iter().filter(|(of, lane)| self.lanes.get(of).is_some_and(|seen| is_suspect(seen, lane)));
         still.map(|(of, _)| of.clone()).collect()
     }
 
@@ -83,15 +91,12 @@ impl Watchdog {
         let mut standing = Vec::new();
         for (of, status) in lanes {
             let end = ends.get(of).copied();
-            let seen =
-                self.lanes.entry(of.clone()).or_insert_with(|| Seen { mark: mark(status), still: Duration::ZERO });
-            if seen.mark != mark(status) || !has_something_to_do(status, end) {
-                *seen = Seen { mark: mark(status), still: Duration::ZERO };
-                continue;
-            }
-            seen.still += passed;
-            if !seen.still.is_zero() {
-                standing.push(Standstill { partition: of.clone(), still: seen.still, status: status.clone(), end });
+            let seen = self.lanes.entry(of.clone()).or_insert_with(|| Seen::new(status));
+            seen.look(status, end, passed);
+            let still = seen.still.max(seen.unheard);
+            if !still.is_zero() {
+                let unheard = seen.unheard > seen.still;
+                standing.push(Standstill { partition: of.clone(), still, status: status.clone(), end, unheard });
             }
         }
         standing.sort_by_key(|one| Reverse(one.still));
@@ -109,9 +114,29 @@ impl Watchdog {
     }
 }
 
+impl Seen {
+    const fn new(lane: &LaneStatus) -> Self {
+        Self { mark: mark(lane), still: Duration::ZERO, commits: lane.commits, unheard: Duration::ZERO }
+    }
+
+    fn look(&mut self, lane: &LaneStatus, end: Option<Offset>, passed: Duration) {
+        if self.mark == mark(lane) && has_something_to_do(lane, end) {
+            self.still += passed;
+        } else {
+            (self.mark, self.still) = (mark(lane), Duration::ZERO);
+        }
+        // Kafka answers, and yet takes no commit: the group may have forgotten this member, which hears nothing of it.
+        if self.commits == lane.commits && lane.uncommitted && end.is_some() && lane.stopped.is_none() {
+            self.unheard += passed;
+        } else {
+            (self.commits, self.unheard) = (lane.commits, Duration::ZERO);
+        }
+    }
+}
+
 /// While an append is under way, that it takes more records proves nothing.
-fn mark(lane: &LaneStatus) -> Mark {
-    (lane.entry, (!lane.appending).then_some(lane.position))
+const fn mark(lane: &LaneStatus) -> Mark {
+    (lane.entry, if lane.appending { None } else { Some(lane.position) })
 }
 
 /// Keeps W-1. A stopped lane waits for the operator, and has said so.
@@ -124,6 +149,13 @@ impl std::fmt::Display for Standstill {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let TopicPartition { topic, partition } = &self.partition;
         let (position, seconds) = (self.status.position, self.still.as_secs());
+        if self.unheard {
+            return write!(
+                f,
+                "topic `{topic}` partition {partition} has had no commit acknowledged for {seconds} s, although Kafka answers: \
+                 its consumer group may not know this member any more"
+            );
+        }
         write!(f, "topic `{topic}` partition {partition} has made no progress for {seconds} s: ")?;
         match self.end {
             _ if self.status.appending => {
@@ -193,6 +225,29 @@ mod tests {
     fn an_append_that_does_not_end_is_a_standstill_whatever_is_read_meanwhile() {
         let appending = |position| LaneStatus { appending: true, ..reading(position) };
         assert_eq!(watch(&[(appending(5), None), (appending(6), None), (appending(7), Some(9))]), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_lane_whose_commits_nobody_takes_is_unheard_while_kafka_answers() {
+        let uncommitted = |position, commits| LaneStatus { uncommitted: true, commits, ..reading(position) };
+        assert_eq!(
+            watch(&[(uncommitted(5, 3), Some(9)), (uncommitted(6, 3), Some(9)), (uncommitted(7, 3), Some(9))]),
+            [0, 1, 2]
+        );
+        assert_eq!(
+            watch(&[(uncommitted(5, 3), Some(9)), (uncommitted(6, 4), Some(9)), (uncommitted(7, 5), Some(9))]),
+            [0, 0, 0]
+        );
+        assert_eq!(watch(&[(uncommitted(5, 3), None), (uncommitted(6, 3), None)]), [0, 0], "Kafka is away");
+
+        let mut watchdog = Watchdog::new(Duration::from_secs(10));
+        let ends = [(lane(0), Offset(9))].into();
+        for look in [1, 2] {
+            watchdog.look(Duration::from_secs(look), &[(lane(0), uncommitted(9, 3))].into(), &ends);
+        }
+        assert_eq!(watchdog.suspects(&[(lane(0), uncommitted(10, 3))].into()), [lane(0)]);
+        let found = watchdog.look(Duration::from_secs(3), &[(lane(0), uncommitted(10, 3))].into(), &ends);
+        assert!(found[0].to_string().contains("no commit acknowledged for 2 s"), "{}", found[0]);
     }
 
     #[test]

@@ -329,6 +329,12 @@ impl Lane {
             && self.commit.is_acknowledged(self.base.entry.number)
     }
 
+    /// Whether Kafka has acknowledged a commit of the newest entry, or there is none yet.
+    #[must_use]
+    pub fn is_mirrored(&self) -> bool {
+        self.base.entry.number.0 == 0 || self.commit.is_acknowledged(self.base.entry.number)
+    }
+
     /// Whether an append may begin: rows in memory can become an entry.
     #[must_use]
     pub const fn can_append(&self) -> bool {

@@ -149,6 +149,7 @@ fn all() -> Vec<Scenario> {
         plain("clocks", "the clocks of the hosts jump", inputs::clocks).classic(),
         plain("hung-append", "an append never ends: the instance leaves", liveness::hung_append),
         plain("hung-poll", "the thread that speaks to the group hangs: the instance leaves", liveness::hung_poll),
+        plain("unheard", "commits get nowhere: the instance leaves", liveness::unheard),
         plain("hung-worker", "a worker thread hangs: the instance leaves", liveness::hung_worker),
         plain("bug-unfenced", "entries are overwritten: the suite must notice", bugs::unfenced).classic().on_demand(),
         plain("bug-publish-early", "published before the append: the suite must notice", bugs::publish_before_append)
