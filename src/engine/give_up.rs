@@ -2,9 +2,9 @@
 //!
 //! An operator's decision, appended like any other entry: whoever owns the lane then finds the number taken, and recovers from it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::state::{EntryId, EntryNumber, EntryRef, GivenUp, Held, LaneState, Scope, Totals};
+use super::state::{EntryId, EntryNumber, EntryRef, GivenUp, Held, LaneState, Scope};
 
 /// Returns the state of the next entry, which needs none of the entries that `is_lost` names; `None` if `state` needs none of them.
 ///
@@ -47,28 +47,20 @@ pub fn give_up(
 #[must_use]
 pub fn first_again(state: &LaneState, id: EntryId) -> LaneState {
     LaneState {
-        version: state.version,
-        identity: state.identity.clone(),
         chain: state.chain,
         entry: EntryRef { number: EntryNumber(1), id },
         start: state.start,
         position: state.start,
-        max_event_time: None,
-        closed_through: None,
-        waiting: BTreeMap::new(),
-        closes_decided: 0,
-        closes: Vec::new(),
-        totals: Totals::default(),
-        accepted_offset: None,
-        jumps: Vec::new(),
-        given_up: Vec::new(),
+        ..LaneState::before_the_first_entry(&state.identity)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::engine::state::{ChainId, Close, LaneIdentity, Offset, PartitionId, Recipe, STATE_VERSION};
+    use crate::engine::state::{ChainId, Close, LaneIdentity, Offset, PartitionId, Recipe, STATE_VERSION, Totals};
     use crate::engine::time::{Epoch, EventTime};
 
     fn entry(number: u64) -> EntryRef {

@@ -190,7 +190,7 @@ impl Lane {
     /// `seed` must differ between any two lanes that ever live, in all processes: entry ids are drawn from it.
     #[must_use]
     pub fn assigned(config: LaneConfig, identity: LaneIdentity, committed: Committed, seed: u128, now: Now) -> Self {
-        let base = recover::before_the_first_entry(&identity);
+        let base = LaneState::before_the_first_entry(&identity);
         let mut lane = Self {
             ids: Draws { seed, drawn: 0 },
             // Tickets of two lanes of one partition do not meet, either.

@@ -346,6 +346,30 @@ pub struct LaneState {
     pub given_up: Vec<GivenUp>,
 }
 
+impl LaneState {
+    /// Returns the state of a lane whose log is empty: entry number 0 exists only in memory.
+    #[must_use]
+    pub fn before_the_first_entry(identity: &LaneIdentity) -> Self {
+        Self {
+            version: STATE_VERSION,
+            identity: identity.clone(),
+            chain: ChainId(0),
+            entry: EntryRef { number: EntryNumber(0), id: EntryId(0) },
+            start: Offset(0),
+            position: Offset(0),
+            max_event_time: None,
+            closed_through: None,
+            waiting: BTreeMap::new(),
+            closes_decided: 0,
+            closes: Vec::new(),
+            totals: Totals::default(),
+            accepted_offset: None,
+            jumps: Vec::new(),
+            given_up: Vec::new(),
+        }
+    }
+}
+
 /// JSON has no maps with structured keys: the waiting rows are a list of (scope, entries).
 mod waiting_form {
     use super::{BTreeMap, Deserialize, Held, Scope, Serialize};

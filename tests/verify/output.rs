@@ -13,8 +13,8 @@ use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use streams_to_parquet::engine::state::{
-    ChainId, Close, EntryId, EntryNumber, EntryRef, Held, LaneIdentity, LaneState, Offset, PartitionId, Recipe,
-    STATE_VERSION, Scope, Totals,
+    ChainId, Close, EntryId, EntryNumber, EntryRef, Held, LaneIdentity, LaneState, Offset, PartitionId, Recipe, Scope,
+    Totals,
 };
 use streams_to_parquet::engine::time::{Epoch, EpochLength, EventTime};
 use streams_to_parquet::parquet::{
@@ -310,28 +310,17 @@ fn recipe() -> Recipe {
 }
 
 fn first(partition: PartitionId) -> LaneState {
+    let identity = LaneIdentity {
+        group: "writers".to_owned(),
+        cluster_id: "c1".to_owned(),
+        topic: TOPIC.to_owned(),
+        topic_id: "t1".to_owned(),
+        partition,
+    };
     LaneState {
-        version: STATE_VERSION,
-        identity: LaneIdentity {
-            group: "writers".to_owned(),
-            cluster_id: "c1".to_owned(),
-            topic: TOPIC.to_owned(),
-            topic_id: "t1".to_owned(),
-            partition,
-        },
         chain: ChainId(0x7f3a_9c00 + u32::try_from(partition.0).unwrap()),
         entry: entry_ref(partition, 1),
-        start: Offset(0),
-        position: Offset(0),
-        max_event_time: None,
-        closed_through: None,
-        waiting: BTreeMap::new(),
-        closes_decided: 0,
-        closes: Vec::new(),
-        totals: Totals::default(),
-        accepted_offset: None,
-        jumps: Vec::new(),
-        given_up: Vec::new(),
+        ..LaneState::before_the_first_entry(&identity)
     }
 }
 

@@ -4,14 +4,10 @@
 //! * The newest entry is found by listing, never by trying number after number: a collected entry leaves a hole.
 //! * An empty answer is believed only of a listing of the whole lane log.
 
-use std::collections::BTreeMap;
-
 use super::super::commit::{CommitMetadata, Committed};
 use super::super::event::{Action, Input, LoadOutcome, StopReason, Ticket};
 use super::super::mutation::Mutation;
-use super::super::state::{
-    ChainId, EntryId, EntryNumber, EntryRef, Jump, JumpReason, LaneIdentity, LaneState, Offset, STATE_VERSION, Totals,
-};
+use super::super::state::{EntryNumber, Jump, JumpReason, LaneIdentity, LaneState, Offset};
 use super::{DataLossPolicy, ForeignOffsetPolicy, Lane, Live, Phase};
 
 /// How long to wait before a question that got no answer is asked again, in milliseconds.
@@ -42,27 +38,6 @@ enum Step {
     Start {
         offset: Offset,
     },
-}
-
-/// Returns the state of a lane whose log is empty: entry number 0 exists only in memory.
-pub(super) fn before_the_first_entry(identity: &LaneIdentity) -> LaneState {
-    LaneState {
-        version: STATE_VERSION,
-        identity: identity.clone(),
-        chain: ChainId(0),
-        entry: EntryRef { number: EntryNumber(0), id: EntryId(0) },
-        start: Offset(0),
-        position: Offset(0),
-        max_event_time: None,
-        closed_through: None,
-        waiting: BTreeMap::new(),
-        closes_decided: 0,
-        closes: Vec::new(),
-        totals: Totals::default(),
-        accepted_offset: None,
-        jumps: Vec::new(),
-        given_up: Vec::new(),
-    }
 }
 
 impl Lane {
@@ -297,7 +272,7 @@ impl Lane {
     }
 
     fn start_chain(&mut self, offset: Offset) {
-        self.base = before_the_first_entry(&self.identity);
+        self.base = LaneState::before_the_first_entry(&self.identity);
         self.base.start = offset;
         self.base.position = offset;
         self.live = Live::of(&self.base);

@@ -153,7 +153,7 @@ impl Bench {
 }
 
 fn state(number: u64, position: i64) -> LaneState {
-    let mut state = recover::before_the_first_entry(&identity());
+    let mut state = LaneState::before_the_first_entry(&identity());
     state.chain = ChainId(0xc);
     state.entry = EntryRef { number: EntryNumber(number), id: EntryId(number) };
     state.position = Offset(position);
