@@ -14,6 +14,7 @@ pub mod lane;
 pub mod marker;
 pub mod mutation;
 pub mod publish;
+pub mod soundness;
 pub mod state;
 pub mod time;
 

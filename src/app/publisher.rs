@@ -106,11 +106,24 @@ impl Publisher {
         }
     }
 
+    /// Looks whether the close is published. A receipt that is damaged, or another's, is not believed: else the entries would be collected.
     fn look_for_receipt(&self) -> StepOutcome {
-        match self.runtime.block_on(self.store.exists(&self.receipt_key())) {
-            Ok(found) => StepOutcome::Receipt(found),
-            Err(error) => StepOutcome::Failed(chain(&error)),
-        }
+        let key = self.receipt_key();
+        let found = match self.runtime.block_on(self.store.get(&key)) {
+            Ok(None) => return StepOutcome::Receipt(false),
+            Ok(Some(found)) => Receipt::read(&found),
+            Err(error) => return StepOutcome::Failed(chain(&error)),
+        };
+        let close = &self.close;
+        let wrong = match found {
+            Ok(receipt) => receipt
+                .contradicts(&self.topic.info.id, self.partition, self.chain, close)
+                .map(|what| format!("it disagrees with the lane log in: {what}")),
+            Err(error) => Some(chain(&error)),
+        };
+        let refusal =
+            |why| format!("its receipt {key} is not believed: {why}; without that object {close} is published anew");
+        wrong.map_or(StepOutcome::Receipt(true), |why| StepOutcome::Failed(refusal(why)))
     }
 
     fn receipt_key(&self) -> object_store::path::Path {

@@ -80,8 +80,16 @@ pub struct Civil {
 
 /// The length of an epoch: a positive number of microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "i64")]
 pub struct EpochLength(i64);
+
+impl TryFrom<i64> for EpochLength {
+    type Error = &'static str;
+
+    fn try_from(us: i64) -> Result<Self, Self::Error> {
+        Self::from_us(us).ok_or("an epoch is whole seconds that divide a day")
+    }
+}
 
 impl EpochLength {
     /// Returns a length of `us` microseconds, or `None` unless it is at least one second, at most one day, and
@@ -157,6 +165,8 @@ mod tests {
 
     #[test]
     fn an_epoch_length_divides_a_day() {
+        assert!(serde_json::from_str::<EpochLength>("0").is_err());
+        assert_eq!(serde_json::to_string(&EpochLength(900_000_000)).expect("a number"), "900000000");
         assert!(EpochLength::from_us(7 * 60_000_000).is_none());
         assert!(EpochLength::from_us(0).is_none());
         assert!(EpochLength::from_us(500_000).is_none());

@@ -53,7 +53,7 @@ pub(super) fn state(number: u64) -> LaneState {
         max_event_time: Some(EventTime(5)),
         closed_through: None,
         waiting: BTreeMap::from([(Scope::OnTime(epoch(0)), vec![held(1)])]),
-        closes_decided: 0,
+        closes_decided: 1,
         closes: Vec::new(),
         totals: Totals { records: 100, rows: 100, ..Totals::default() },
         accepted_offset: None,

@@ -131,6 +131,9 @@ fn parse(footer: &[u8], start: u64) -> Result<Footer, EntryError> {
     if state.version != known {
         return Err(EntryError::Version { found: state.version.to_string(), known });
     }
+    if let Some(what) = state.contradiction() {
+        return Err(EntryError::damaged(format!("its state contradicts itself: {what}")));
+    }
     let index = serde_json::from_str(value(SEGMENTS)?).map_err(EntryError::json("parse the index of an entry"))?;
     let page_index = find(PAGE_INDEX).map(str::to_owned);
     Ok(Footer { parquet, state, index, page_index, start })

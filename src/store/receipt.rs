@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::engine::state::{ChainId, EntryNumber, Offset, PartitionId, Scope, Totals};
+use crate::engine::state::{ChainId, Close, EntryNumber, Offset, PartitionId, Scope, Totals};
 use crate::engine::time::Epoch;
 
 /// The version of the receipt's format that this program writes, and the only one that it reads.
@@ -125,6 +125,32 @@ impl Receipt {
     pub fn read(bytes: &[u8]) -> Result<Self, RecordError> {
         read(bytes, RECEIPT_VERSION)
     }
+
+    /// Returns in what this is not the receipt of `close`, or not all of it; `None` if it is.
+    ///
+    /// What the files hold is for `verify` to say: a job may have compacted them since.
+    #[must_use]
+    pub fn contradicts(&self, topic_id: &str, partition: PartitionId, chain: ChainId, close: &Close) -> Option<String> {
+        let parts = [
+            ("topic", self.topic_id == topic_id),
+            ("partition", self.partition == partition),
+            ("chain", self.chain == chain),
+            ("entry", self.entry == close.entry.number),
+            ("sequence", self.sequence == close.sequence),
+            ("scope", self.scope == close.scope),
+            ("position", self.position == close.position),
+            ("totals", self.totals == close.totals),
+            ("rows", self.rows == close.row_count()),
+            ("rows of its files", sum(&self.files, |file| file.rows) == Some(self.rows)),
+            ("bytes of its files", sum(&self.files, |file| file.bytes) == Some(self.bytes)),
+        ];
+        let others: Vec<&str> = parts.into_iter().filter(|(_, agrees)| !agrees).map(|(what, _)| what).collect();
+        (!others.is_empty()).then(|| others.join(", "))
+    }
+}
+
+fn sum(files: &[FileReceipt], of: impl Fn(&FileReceipt) -> u64) -> Option<u64> {
+    files.iter().map(of).try_fold(0_u64, u64::checked_add)
 }
 
 impl Marker {
@@ -167,6 +193,7 @@ fn read<T: DeserializeOwned>(bytes: &[u8], known: u32) -> Result<T, RecordError>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::state::{EntryId, EntryRef, Held, Recipe};
     use crate::engine::time::EventTime;
 
     fn receipt() -> Receipt {
@@ -201,6 +228,36 @@ mod tests {
     fn a_receipt_is_read_back() {
         let text = serde_json::to_vec(&receipt()).expect("JSON");
         assert_eq!(Receipt::read(&text).expect("a receipt"), receipt());
+    }
+
+    fn close() -> Close {
+        let receipt = receipt();
+        let entry = EntryRef { number: receipt.entry, id: EntryId(1) };
+        let (scope, sequence, position, totals) = (receipt.scope, receipt.sequence, receipt.position, receipt.totals);
+        let rows = vec![Held { entry, rows: 4, bytes: 0 }, Held { entry, rows: 6, bytes: 0 }];
+        let recipe =
+            Recipe { partition_by: Vec::new(), max_buckets: 1, layout: 1, schema: 1, compression: "none".to_owned() };
+        Close { scope, sequence, entry, position, totals, rows, recipe }
+    }
+
+    #[test]
+    fn a_receipt_of_another_close_or_with_other_sums_is_told() {
+        type Edit = fn(&mut Receipt);
+        let edits: [(Option<&str>, Edit); 7] = [
+            (None, |_| {}),
+            (Some("topic"), |receipt| receipt.topic_id.push('x')),
+            (Some("chain"), |receipt| receipt.chain = ChainId(8)),
+            (Some("position"), |receipt| receipt.position = Offset(101)),
+            (Some("rows of its files"), |receipt| receipt.files[0].rows = 11),
+            (Some("bytes of its files"), |receipt| receipt.bytes = 19),
+            (Some("rows, rows of its files"), |receipt| receipt.rows = 11),
+        ];
+        for (expected, edit) in edits {
+            let mut receipt = receipt();
+            edit(&mut receipt);
+            let told = receipt.contradicts("id", PartitionId(3), ChainId(7), &close());
+            assert_eq!(told.as_deref(), expected);
+        }
     }
 
     #[test]

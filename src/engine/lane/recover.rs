@@ -173,6 +173,10 @@ impl Lane {
 
     fn loaded(&mut self, number: EntryNumber, outcome: LoadOutcome) {
         match outcome {
+            LoadOutcome::Found(state) if state.entry.number != number => {
+                let why = format!("it carries the state of entry {}: it was copied or renamed", state.entry.number);
+                self.stop(StopReason::Unreadable { number, why });
+            }
             LoadOutcome::Found(state) => self.carry_on(*state),
             // Collected since the listing: somebody was ahead.
             LoadOutcome::Absent => self.ask(Step::List { from: None }),

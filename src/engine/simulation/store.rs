@@ -119,8 +119,10 @@ impl Store {
                 if self.objects.contains_key(key) && !overwrites {
                     return Answer::AlreadyThere;
                 }
-                if let Object::Entry { entry, .. } = object {
+                if let Object::Entry { entry, state, .. } = object {
                     self.entries.insert(*entry);
+                    let state: LaneState = serde_json::from_str(state).expect("its own JSON");
+                    self.complaint = self.complaint.take().or_else(|| state.contradiction());
                 }
                 self.objects.insert(key.clone(), object.clone());
                 self.appeared.entry(key.clone()).or_insert(step);

@@ -1,0 +1,22 @@
+//! What must hold of any bytes: each check panics when it does not. Run by the fuzzer on what it invents, and by `cargo test` on the
+//! corpora and on what chance makes of them.
+
+pub mod decode;
+pub mod entry;
+pub mod lane;
+pub mod object;
+pub mod partition;
+pub mod timestamp;
+
+/// A check, and the folder of its corpus.
+pub type Check = (&'static str, fn(&[u8]));
+
+/// Every check.
+pub const ALL: [Check; 6] = [
+    ("decode", decode::check),
+    ("timestamp", timestamp::check),
+    ("partition", partition::check),
+    ("entry", entry::check),
+    ("object", object::check),
+    ("lane", lane::check),
+];
