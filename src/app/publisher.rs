@@ -18,7 +18,7 @@ use crate::metrics::{LaneMetrics, Metrics};
 use crate::parquet::{AssembleError, Assembly, AssemblyOptions, EntryError, EntryReader, FolderName, PlannedFile};
 use crate::partition::hive;
 use crate::store::layout::LAYOUT_VERSION;
-use crate::store::receipt::{FileReceipt, RECEIPT_VERSION, Receipt};
+use crate::store::receipt::{FileReceipt, RECEIPT_VERSION, Receipt, RecordError};
 use crate::store::{Store, StoreError, chain};
 
 /// What assembling is reckoned to hold: the row group being encoded, the part being uploaded.
@@ -99,6 +99,9 @@ impl Publisher {
             PublishOutcome::Stale => tracing::warn!(
                 %topic, %partition, "an entry that {} needs is gone or damaged: looking who is ahead", self.close
             ),
+            PublishOutcome::Refused(why) => tracing::warn!(
+                %topic, %partition, error = %why, "{} is not published: looking who is ahead", self.close
+            ),
             PublishOutcome::Failed(why) => {
                 self.lane_metrics.publish_failures.inc();
                 tracing::warn!(%topic, %partition, error = %why, "cannot publish {}; trying again", self.close);
@@ -114,16 +117,16 @@ impl Publisher {
             Ok(Some(found)) => Receipt::read(&found),
             Err(error) => return StepOutcome::Failed(chain(&error)),
         };
-        let close = &self.close;
         let wrong = match found {
             Ok(receipt) => receipt
-                .contradicts(&self.topic.info.id, self.partition, self.chain, close)
-                .map(|what| format!("it disagrees with the lane log in: {what}")),
-            Err(error) => Some(chain(&error)),
+                .contradicts(&self.topic.info.id, self.partition, self.chain, &self.close)
+                .map(|what| format!("disagrees with the lane log in: {what}")),
+            Err(error @ RecordError::Version { .. }) => {
+                return StepOutcome::Failed(format!("{key}: {}", chain(&error)));
+            }
+            Err(error @ RecordError::Form { .. }) => Some(format!("cannot be read: {}", chain(&error))),
         };
-        let refusal =
-            |why| format!("its receipt {key} is not believed: {why}; without that object {close} is published anew");
-        wrong.map_or(StepOutcome::Receipt(true), |why| StepOutcome::Failed(refusal(why)))
+        wrong.map_or(StepOutcome::Receipt(true), |why| StepOutcome::ReceiptRefused(format!("its receipt {key} {why}")))
     }
 
     fn receipt_key(&self) -> object_store::path::Path {

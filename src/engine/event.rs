@@ -48,6 +48,8 @@ pub enum PublishOutcome {
     Published,
     /// An entry that the close names is gone, or has another id: somebody else may be ahead.
     Stale,
+    /// What lies in the place of the receipt is not that of this close; the text says why. Somebody else may be ahead.
+    Refused(String),
     /// It failed, and may be tried again; the text says why.
     Failed(String),
 }
@@ -365,6 +367,14 @@ pub enum StopReason {
         offset: Offset,
         /// The format's version.
         version: u32,
+    },
+    /// What lies in the place of a receipt is no receipt of the close.
+    #[error("{close} cannot be published: {why}. Remove that object, and the close is published anew")]
+    Receipt {
+        /// The close.
+        close: String,
+        /// What lies where, and what is wrong with it.
+        why: String,
     },
     /// Rows that the log promises are gone.
     #[error(

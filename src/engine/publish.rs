@@ -2,6 +2,7 @@
 //!
 //! # Invariants
 //! * A receipt that is there already ends the job: the files may have been compacted or deleted by others since.
+//! * What is there in its place and is not the receipt of this close ends it, too: it must not let the entries be collected.
 //! * The receipt is put last, so that it never promises a file that is not there.
 
 use super::event::{PublishOutcome, PutOutcome};
@@ -22,6 +23,8 @@ pub enum PublishStep {
 pub enum StepOutcome {
     /// [`PublishStep::LookForReceipt`]: whether it is there.
     Receipt(bool),
+    /// [`PublishStep::LookForReceipt`]: something is there, and is not the receipt of this close; the text says why.
+    ReceiptRefused(String),
     /// [`PublishStep::PutFiles`]: every file is in the store.
     FilesThere,
     /// [`PublishStep::PutFiles`]: an entry is missing, or has another id than the close says.
@@ -56,6 +59,7 @@ impl PublishJob {
         match outcome {
             StepOutcome::Receipt(true) => Some(PublishOutcome::Published),
             StepOutcome::Receipt(false) => self.go_on(PublishStep::PutFiles),
+            StepOutcome::ReceiptRefused(why) => Some(PublishOutcome::Refused(why)),
             StepOutcome::FilesThere => self.go_on(PublishStep::PutReceipt),
             StepOutcome::EntryGone => Some(PublishOutcome::Stale),
             StepOutcome::ReceiptPut(PutOutcome::Created) => Some(PublishOutcome::Published),

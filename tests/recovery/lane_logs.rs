@@ -1,8 +1,11 @@
 //! Entries of the lane log that are gone, damaged, or of a newer version.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use streams_to_parquet::engine::state::LaneState;
 use streams_to_parquet::parquet::{Content, EntryOptions, EntryReader, write_entry};
+use streams_to_parquet::store::Layout;
 
 use crate::job::Job;
 
@@ -96,6 +99,44 @@ fn rows_whose_entry_is_damaged_are_as_good_as_gone() {
     job.run(&[]).said(&[]);
     let lane = &job.proved()[0];
     assert_eq!((&lane["published"]["rows"], &lane["given_up"]["rows"]), (&2.into(), &1.into()));
+}
+
+/// A job with a close that is decided and not published, and the key that its receipt will have.
+fn unpublished_job(name: &str) -> (Job, PathBuf) {
+    let job = open_job(name);
+    let lost = entry_of(&job, holding(&job)[0]);
+    let bytes = job.read(&lost);
+    job.remove(&lost);
+    job.run(&[]).refused(1, &["missing, damaged or replaced"]);
+    job.write(&lost, &bytes);
+    let newest = job.entries(0).pop().unwrap();
+    let entry = EntryReader::open(Arc::new(bytes::Bytes::from(job.read(&newest)))).unwrap();
+    let LaneState { identity, chain, closes, .. } = entry.state();
+    let close = closes.iter().find(|close| !close.rows.is_empty()).unwrap();
+    let key = Layout::new(&identity.topic).receipt(identity.partition, &chain.to_string(), close);
+    (job, PathBuf::from(key.to_string()))
+}
+
+#[test]
+fn a_receipt_that_is_damaged_or_of_another_close_is_refused() {
+    let (job, key) = unpublished_job("receipt");
+    let entries = job.entries(0);
+    job.write(&key, b"{\"version\":1,\"topic\":");
+    job.run(&[]).refused(
+        1,
+        &["epoch 20250601T121500Z by entry", "cannot be published: its receipt", "cannot be read", "Remove"],
+    );
+    assert_eq!(job.entries(0), entries, "nothing was said, nothing collected");
+    job.remove(&key);
+    job.run(&[]).said(&[]);
+    job.proved();
+
+    let (other, place) = unpublished_job("other-receipt");
+    other.write(&place, &job.read(&key));
+    other.run(&[]).refused(1, &["disagrees with the lane log in: topic, chain"]);
+    other.remove(&place);
+    other.run(&[]).said(&[]);
+    other.proved();
 }
 
 #[test]

@@ -135,7 +135,9 @@ impl Job {
     }
 
     pub(crate) fn write(&self, key: &std::path::Path, bytes: &[u8]) {
-        fs::write(self.output().join(key), bytes).unwrap();
+        let path = self.output().join(key);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
     }
 
     pub(crate) fn remove(&self, key: &std::path::Path) {

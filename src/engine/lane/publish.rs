@@ -18,7 +18,7 @@ use super::Lane;
 const TRY_AGAIN_MS: u64 = 1_000;
 /// The entry that begins a chain. It has no rows.
 const FIRST: EntryNumber = EntryNumber(1);
-/// How often a publication may find an entry gone, although a check shows nobody ahead, before the lane stops.
+/// How often a publication may find an entry gone or its receipt another's, although a check shows nobody ahead, before the lane stops.
 const MOST_STALE: u32 = 5;
 
 type CloseKey = (EntryRef, Scope);
@@ -205,7 +205,7 @@ impl Lane {
                 self.publication.retain_listed(&self.base);
             }
             PublishOutcome::Failed(_) => self.publication.try_again_at_ms = self.now.mono_ms + TRY_AGAIN_MS,
-            PublishOutcome::Stale => {
+            PublishOutcome::Stale | PublishOutcome::Refused(_) => {
                 // Counted once for each check: several jobs may find the same.
                 if self.publication.check == Check::Confirmed {
                     self.publication.stale += 1;
@@ -217,8 +217,13 @@ impl Lane {
                 if self.publication.stale >= MOST_STALE
                     && let Some(close) = self.base.closes.iter().find(|close| key(close) == done)
                 {
-                    let what = format!("the files of {close}");
-                    self.stop(StopReason::MissingRows { what });
+                    let close = close.to_string();
+                    self.stop(match outcome {
+                        PublishOutcome::Refused(why) => StopReason::Receipt { close, why },
+                        PublishOutcome::Published | PublishOutcome::Failed(_) | PublishOutcome::Stale => {
+                            StopReason::MissingRows { what: format!("the files of {close}") }
+                        }
+                    });
                 }
             }
         }
