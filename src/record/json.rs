@@ -3,6 +3,7 @@
 //! Values stay the very text that the record held, so that numbers keep every digit and anything may be kept verbatim.
 //! Memory and stack do not grow with the nesting of a value that nobody looks into.
 
+mod escapes;
 pub(super) mod plain;
 
 use std::borrow::Cow;
@@ -49,7 +50,7 @@ pub(crate) fn elements<'de>(text: &'de str, each: impl FnMut(&'de str)) -> Resul
 pub(crate) fn string(text: &str) -> Option<Cow<'_, str>> {
     let inside = text.strip_prefix('"')?.strip_suffix('"')?;
     if inside.as_bytes().contains(&b'\\') {
-        serde_json::from_str(text).ok().map(Cow::Owned)
+        escapes::unescape(inside).map(Cow::Owned)
     } else {
         Some(Cow::Borrowed(inside))
     }

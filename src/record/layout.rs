@@ -42,6 +42,8 @@ struct Step {
 impl Layout {
     /// Learns how `text` is laid out; `None` if it is unusual: nested values, escapes, keys that are repeated or no field.
     fn of(text: &str, lookup: &Lookup, time_place: Option<usize>, time_field: &str) -> Option<Self> {
+        // Records with escapes come again and again: they cost no allocation.
+        plain::members(text, |_, _| ())?;
         let bytes = text.as_bytes();
         let (mut steps, mut seen) = (Vec::<Step>::new(), vec![false; lookup.len()]);
         let (mut at, mut expected, mut length, mut usual) = (0, 0, 0, true);
