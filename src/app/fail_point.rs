@@ -29,18 +29,27 @@ mod armed {
         fail::fail_point!(point, |fate: Option<String>| meet(point, &fate.unwrap_or_default()));
     }
 
-    /// `kill` or `stop`, now or so many milliseconds later: what runs beside goes on until then.
+    /// `kill` or `stop`, now or so many milliseconds later: what runs beside goes on until then. `hold`: this thread stays here for ever, and
+    /// everything else goes on.
     fn meet(point: &str, fate: &str) {
         let (word, later_ms) = fate.split_once(':').map_or((fate, None), |(word, ms)| (word, ms.parse().ok()));
         let signal = match word {
             "kill" => SIGKILL,
             "stop" => SIGSTOP,
+            "hold" => return stay(point),
             _ => return tracing::error!(point, fate, "a fail point has no such fate"),
         };
         std::thread::sleep(Duration::from_millis(later_ms.unwrap_or(0)));
         tracing::warn!(point, fate, "a fail point is passed");
         if let Err(error) = signal_hook::low_level::raise(signal) {
             tracing::error!(point, fate, %error, "a fail point cannot be met");
+        }
+    }
+
+    fn stay(point: &str) {
+        tracing::warn!(point, "a fail point holds this thread");
+        loop {
+            std::thread::park();
         }
     }
 
@@ -54,6 +63,7 @@ mod armed {
         match said("rule.broken").as_deref() {
             Some("publish-before-append") => Mutation::PublishBeforeAppend,
             Some("collect-without-closes") => Mutation::CollectWithoutCloses,
+            Some("collect-unlisted") => Mutation::CollectUnchecked,
             _ => Mutation::None,
         }
     }

@@ -72,6 +72,7 @@ impl Group {
 
     /// Has lanes dropped, with all that they hold.
     pub(super) fn lose(&self, partitions: &[TopicPartition]) {
+        fail_point!("lose.before");
         let (reply, gone) = channel();
         for partition in partitions {
             self.send(partition, ToWorker::Lose { partition: partition.clone(), reply: reply.clone() });

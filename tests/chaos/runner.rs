@@ -138,7 +138,8 @@ impl Run {
                 Brokers::Own(count) => Arc::new(start(count)),
             };
             let name = self.scenario.full_name();
-            Stage::set(&name, kafka, self.protocol, self.seed, self.duration, self.scenario.topic_configs)
+            let Scenario { partitions, topic_configs, .. } = self.scenario;
+            Stage::set(&name, kafka, self.protocol, self.seed, self.duration, partitions, topic_configs)
         }));
         let mut stage = match set {
             Ok(stage) => stage,

@@ -4,6 +4,7 @@ mod brokers;
 mod bugs;
 mod freeze;
 mod groups;
+mod histories;
 mod inputs;
 mod kill;
 mod liveness;
@@ -12,6 +13,7 @@ mod offsets;
 mod random;
 mod soak;
 mod stores;
+mod tale;
 
 use crate::{
     flags::Protocol,
@@ -58,6 +60,7 @@ pub(crate) struct Scenario {
     point: Option<Point>,
     pub(crate) protocols: &'static [Protocol],
     pub(crate) brokers: Brokers,
+    pub(crate) partitions: i32,
     pub(crate) topic_configs: &'static [(&'static str, &'static str)],
     /// Not run unless it is asked for.
     on_demand: bool,
@@ -74,6 +77,7 @@ const fn scenario(name: &'static str, about: &'static str, story: Story) -> Scen
         point: None,
         protocols: BOTH,
         brokers: Brokers::Shared,
+        partitions: 4,
         topic_configs: &[],
         on_demand: false,
     }
@@ -96,6 +100,10 @@ impl Scenario {
         Self { brokers: Brokers::Own(count), ..self }
     }
 
+    const fn with_partitions(self, partitions: i32) -> Self {
+        Self { partitions, ..self }
+    }
+
     const fn with_topic(self, topic_configs: &'static [(&'static str, &'static str)]) -> Self {
         Self { topic_configs, ..self }
     }
@@ -107,7 +115,7 @@ impl Scenario {
 
 fn all() -> Vec<Scenario> {
     let freezes = "an instance freezes at each fail point for longer than its session, and wakes up";
-    vec![
+    let mut all = vec![
         at_points("kill", "an instance is killed at each fail point; another takes over", kill::at_points),
         at_points("freeze", freezes, freeze::at_points),
         plain("random", "instances are killed, frozen, stopped and started at random", random::anything),
@@ -151,19 +159,10 @@ fn all() -> Vec<Scenario> {
         plain("hung-poll", "the thread that speaks to the group hangs: the instance leaves", liveness::hung_poll),
         plain("unheard", "commits get nowhere: the instance leaves", liveness::unheard),
         plain("hung-worker", "a worker thread hangs: the instance leaves", liveness::hung_worker),
-        plain("bug-unfenced", "entries are overwritten: the suite must notice", bugs::unfenced).classic().on_demand(),
-        plain("bug-publish-early", "published before the append: the suite must notice", bugs::publish_before_append)
-            .classic()
-            .on_demand(),
-        plain(
-            "bug-collect-needed",
-            "collected what a listed close needs: the suite must notice",
-            bugs::collect_without_closes,
-        )
-        .classic()
-        .on_demand(),
         plain("soak", "everything at once", soak::everything).with_brokers(brokers::BROKERS).on_demand(),
-    ]
+    ];
+    all.extend(bugs::scenarios());
+    all
 }
 
 /// The list of all scenarios, and of the fail points.

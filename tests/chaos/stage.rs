@@ -13,7 +13,12 @@ use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 
 use crate::{
-    common::{free_port, kafka::KafkaCluster, process::Process, target, unique, wait_for},
+    common::{
+        free_port,
+        kafka::{KafkaCluster, RawRecord},
+        process::Process,
+        target, unique, wait_for,
+    },
     flags::Protocol,
     group_view::GroupView,
     instance::{Instance, PATIENCE},
@@ -73,7 +78,7 @@ pub(crate) struct Stage {
     /// The topic forgets records.
     pub(crate) compacted: bool,
     pub(crate) measured: BTreeMap<String, f64>,
-    seed: u64,
+    pub(crate) seed: u64,
     label: String,
     folder: PathBuf,
     began: Instant,
@@ -91,10 +96,10 @@ impl Stage {
         protocol: Protocol,
         seed: u64,
         duration: Duration,
+        partitions: i32,
         topic_configs: &[(&str, &str)],
     ) -> Self {
         let topic = unique(&name.replace('@', "-"));
-        let partitions = 4;
         kafka.create_topic(&topic, partitions, topic_configs);
         let folder = target().join("tmp/chaos").join(&topic);
         fs::create_dir_all(folder.join("out")).unwrap();
@@ -205,11 +210,11 @@ impl Stage {
         let mut command = program::command();
         command.args(["run", "--brokers", &bootstrap, "--topic", &self.topic, "--group", &self.group, "--http", &http]);
         command.args(["--output", output.to_str().unwrap(), "--schema", schema.to_str().unwrap()]);
-        command.args(["--epoch", "2s", "--allowed-lateness", "1s", "--idle-timeout", "5s"]);
-        command.args(["--commit-interval", self.commit_interval]);
+        command.args(["--epoch", "2s", "--allowed-lateness", "1s"]);
         command.args(["--handover-timeout", "10s", "--memory-limit", "128MiB", "--workers", "2"]);
-        // Entries are merged and collected while a run lasts.
-        command.args(["--merge-entries", "3", "--collect-grace", "700ms"]);
+        // By variables, over which the flags of a scenario win. Entries are merged and collected while a run lasts.
+        command.env("IDLE_TIMEOUT", "5s").env("COMMIT_INTERVAL", self.commit_interval);
+        command.env("MERGE_ENTRIES", "3").env("COLLECT_GRACE", "700ms");
         command.args(protocol).args(start.flags);
         let points: Vec<&str> = self.fail_points.iter().chain(start.fail_points).map(String::as_str).collect();
         command.env("FAILPOINTS", points.join(";"));
@@ -223,6 +228,19 @@ impl Stage {
     pub(crate) fn start_with_fate(&self, point: &str, pass: u32, fate: &str) -> Instance {
         let skipped = if pass == 0 { String::new() } else { format!("{pass}*off->") };
         self.start_with(&Start { fail_points: &[format!("{point}={skipped}1*return({fate})")], ..Start::default() })
+    }
+
+    /// Produces records to partition 0 by hand, one after the other: their event times, and their ids.
+    pub(crate) fn produce_by_hand(&self, records: &[(i64, String)]) {
+        let values: Vec<String> = records
+            .iter()
+            .map(|(ms, id)| format!(r#"{{"event_timestamp":{ms},"page_url_path":"/","event_id":"{id}"}}"#))
+            .collect();
+        let records: Vec<RawRecord<'_>> = values
+            .iter()
+            .map(|value| RawRecord { partition: Some(0), value: Some(value.as_bytes()), ..RawRecord::default() })
+            .collect();
+        self.kafka.produce_raw(&self.topic, &records);
     }
 
     /// The end of each partition's log.

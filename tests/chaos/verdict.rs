@@ -91,6 +91,23 @@ fn verify(evidence: &Evidence<'_>) -> Option<String> {
 impl Verdict {
     /// What is wrong, if anything is.
     pub(crate) fn problem(&self) -> Option<String> {
+        let mut problems = self.wrong();
+        if !problems.is_empty() {
+            problems.push(serde_json::to_string(&self.examples).unwrap());
+        }
+        problems.extend(self.audits.iter().cloned());
+        (!problems.is_empty()).then(|| problems.join("; "))
+    }
+
+    /// The same in a line without examples: what was counted, and who says so, too.
+    pub(crate) fn in_short(&self) -> Option<String> {
+        let audits = self.audits.iter().map(|audit| audit.split(':').next().unwrap_or_default());
+        let problems: Vec<String> =
+            self.wrong().into_iter().chain(audits.map(|name| format!("{name} says so, too"))).collect();
+        (!problems.is_empty()).then(|| problems.join("; "))
+    }
+
+    fn wrong(&self) -> Vec<String> {
         let counts = [
             ("lost", self.lost),
             ("doubled", self.doubled),
@@ -100,12 +117,6 @@ impl Verdict {
             ("epochs, folders and partitions with several files", self.several_files),
             ("in the file of another epoch", self.wrong_epoch),
         ];
-        let mut problems: Vec<String> =
-            counts.iter().filter(|(_, count)| *count > 0).map(|(what, count)| format!("{count} {what}")).collect();
-        if !problems.is_empty() {
-            problems.push(serde_json::to_string(&self.examples).unwrap());
-        }
-        problems.extend(self.audits.iter().cloned());
-        (!problems.is_empty()).then(|| problems.join("; "))
+        counts.iter().filter(|(_, count)| *count > 0).map(|(what, count)| format!("{count} {what}")).collect()
     }
 }
