@@ -2,6 +2,7 @@
 
 mod brokers;
 mod bugs;
+mod crash;
 mod freeze;
 mod groups;
 mod histories;
@@ -159,6 +160,7 @@ fn all() -> Vec<Scenario> {
         plain("hung-poll", "the thread that speaks to the group hangs: the instance leaves", liveness::hung_poll),
         plain("unheard", "commits get nowhere: the instance leaves", liveness::unheard),
         plain("hung-worker", "a worker thread hangs: the instance leaves", liveness::hung_worker),
+        plain("crash", "an instance is killed at any time: one commit interval is read again", crash::at_any_time),
         plain("soak", "everything at once", soak::everything).with_brokers(brokers::BROKERS).on_demand(),
     ];
     all.extend(bugs::scenarios());

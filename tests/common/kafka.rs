@@ -437,6 +437,26 @@ impl KafkaCluster {
         records
     }
 
+    /// When the record at an offset was made, since the Unix epoch; `None` if there is none yet.
+    pub fn timestamp_of(&self, topic: &str, partition: i32, offset: i64) -> Option<Duration> {
+        let consumer = self.consumer("timestamps");
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(offset)).unwrap();
+        consumer.assign(&list).unwrap();
+        let begun = Instant::now();
+        while begun.elapsed() < READY {
+            match consumer.poll(Duration::from_millis(100)) {
+                Some(Ok(record)) => {
+                    let ms = record.timestamp().to_millis().expect("records have timestamps");
+                    return Some(Duration::from_millis(u64::try_from(ms).unwrap()));
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => return None,
+                Some(Err(_)) | None => {}
+            }
+        }
+        panic!("cannot read {topic} {partition} at {offset}");
+    }
+
     /// Produces the lines of a file by a client that is not ours (`produce.py`, which says what `more` may be).
     pub fn produce(&self, topic: &str, file: &str, more: &[&str]) {
         let bootstrap = self.bootstrap();
