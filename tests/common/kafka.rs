@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     sync::{Mutex, OnceLock},
     thread,
@@ -261,6 +261,24 @@ impl KafkaCluster {
     pub fn restart_broker(&self, index: usize) {
         self.kill_broker(index);
         self.brokers[index].start();
+    }
+
+    /// Kills the only broker and starts it again with the log of a partition as it was `kept` before, e.g. from a snapshot of its disk.
+    /// Topic ids and groups are as they were.
+    pub fn restore_log(&self, topic: &str, partition: i32, kept: &Path) {
+        self.kill_broker(0);
+        copy_files(kept, &self.log_folder(topic, partition));
+        self.brokers[0].start();
+        self.until_ready().unwrap();
+    }
+
+    /// Copies what the only broker has of a partition's log.
+    pub fn keep_log(&self, topic: &str, partition: i32, to: &Path) {
+        copy_files(&self.log_folder(topic, partition), to);
+    }
+
+    fn log_folder(&self, topic: &str, partition: i32) -> PathBuf {
+        self.folder.path().join(format!("{}/{topic}-{partition}", self.brokers[0].id))
     }
 
     /// Sends a signal to a broker, e.g. to freeze it.
@@ -544,6 +562,15 @@ impl Broker {
     fn start(&self) {
         let file = self.properties.to_str().unwrap();
         *self.process.lock().unwrap() = Some(tool(&format!("kafka-{}", self.id), "kafka.Kafka", &[file]));
+    }
+}
+
+/// Has `to` hold the files of `from`, and no others.
+fn copy_files(from: &Path, to: &Path) {
+    let _ = fs::remove_dir_all(to);
+    fs::create_dir_all(to).unwrap();
+    for file in fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()) {
+        fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
     }
 }
 

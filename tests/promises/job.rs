@@ -41,7 +41,12 @@ pub(crate) struct Job {
 impl Job {
     /// A new topic, which nobody has read.
     pub(crate) fn new(name: &str, partitions: i32) -> Self {
-        let (kafka, topic) = (shared_kafka(), unique(name));
+        Self::on(shared_kafka(), name, partitions)
+    }
+
+    /// The same, on brokers that are not all tests'.
+    pub(crate) fn on(kafka: &'static KafkaCluster, name: &str, partitions: i32) -> Self {
+        let topic = unique(name);
         kafka.create_topic(&topic, partitions, &[]);
         Self { kafka, group: format!("{topic}-readers"), topic, partitions, output: scratch(name) }
     }

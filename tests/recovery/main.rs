@@ -12,3 +12,4 @@ mod scene;
 mod lane_logs;
 mod offsets;
 mod topics;
+mod truncated;
