@@ -437,6 +437,8 @@ impl Lane {
     fn stop(&mut self, reason: StopReason) {
         self.phase = Phase::Stopped;
         self.pending = None;
+        // What another publication finds behind this is no news.
+        self.publication = publish::Publication::default();
         self.live = Live::of(&self.base);
         self.actions.push_back(Action::Forget);
         self.actions.push_back(Action::Stop { reason });
