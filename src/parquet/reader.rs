@@ -13,7 +13,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
     RowSelector,
 };
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder};
+use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder};
 
 use super::error::EntryError;
 use super::footer::{self, Footer, checksum};
@@ -230,6 +230,9 @@ fn group_places(footer: &Footer) -> Result<Vec<GroupPlace>, EntryError> {
         if indexed.end < start || indexed.end > footer.start {
             return Err(EntryError::damaged("a row group outside of the file"));
         }
+        if !group.columns().iter().all(|column| lies_in(column, &(start..indexed.end))) {
+            return Err(EntryError::damaged(format!("a column of row group {number} lies outside of it")));
+        }
         let fit = BATCH_BYTES.saturating_mul(rows) / indexed.decoded_bytes.max(1);
         places.push(GroupPlace {
             number,
@@ -242,6 +245,13 @@ fn group_places(footer: &Footer) -> Result<Vec<GroupPlace>, EntryError> {
         row = row.saturating_add(rows);
     }
     Ok(places)
+}
+
+/// Whether the bytes of a column are in `range`. Parquet's own reader panics at a place that is negative.
+fn lies_in(column: &ColumnChunkMetaData, range: &Range<u64>) -> bool {
+    let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
+    let (Ok(start), Ok(length)) = (u64::try_from(start), u64::try_from(column.compressed_size())) else { return false };
+    range.start <= start && start.checked_add(length).is_some_and(|end| end <= range.end)
 }
 
 /// The rows of some ranges of an entry, batch by batch. Ends after an error.
