@@ -28,12 +28,16 @@ use self::file::{FileWriter, file_properties};
 use self::shape::Shape;
 use super::codec::parse_codec;
 use super::names::DEAD_PARTITION_BY;
+use super::pages::{Encoder, Packer};
 use super::plan::{FilePlan, plan};
 use super::reader::EntryReader;
 use crate::engine::state::{Close, LaneState, Scope};
 
 pub use self::error::AssembleError;
 pub use super::plan::FolderName;
+
+/// The size in memory of the rows that a file encodes at once, at most, in bytes: all of them are there together.
+const FEW_BYTES: u64 = 16 << 20;
 
 /// How published files are written, beside what the close's recipe says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +94,8 @@ pub struct Assembly {
     options: AssemblyOptions,
     files: Vec<FilePlan>,
     cursors: Vec<Cursor>,
+    /// Writes files of few rows, if it knows the codec.
+    encoder: Option<Encoder>,
     /// The file to plan next; the one before is the current one.
     next: usize,
 }
@@ -140,6 +146,7 @@ impl Assembly {
         let max_buckets = usize::try_from(close.recipe.max_buckets).unwrap_or(usize::MAX);
         let mut files = plan(&of_scope, &columns, max_buckets, folder);
         copy::plan(&mut files, &entries, &shape, codec).map_err(|source| AssembleError::Write { source })?;
+        let packer = Packer::of(codec).map_err(|source| AssembleError::Write { source: source.into() })?;
         let cursors = Cursor::for_files(&entries, &files);
         Ok(Self {
             close: close.clone(),
@@ -150,6 +157,7 @@ impl Assembly {
             options: options.clone(),
             files,
             cursors,
+            encoder: packer.map(Encoder::new),
             next: 0,
         })
     }
@@ -199,7 +207,8 @@ impl Assembly {
         let (Some(file), Some(lane)) = (current, &self.lane) else { return Err(AssembleError::NoFile) };
         let properties = file_properties(&self.close, lane, file, self.codec);
         let chunk_rows = chunk_rows(file, &self.cursors);
-        let mut writer = FileWriter::new(to, properties, &self.shape, &self.options, chunk_rows)?;
+        let pages = self.encoder.as_mut().filter(|_| has_few_rows(file, &self.cursors));
+        let mut writer = FileWriter::new(to, properties, &self.shape, &self.options, chunk_rows, pages)?;
         for bucket in &file.buckets {
             let kept: Vec<(&str, Option<&str>)> =
                 bucket.keeps.iter().map(|i| (self.columns[*i].as_str(), bucket.values[*i].as_deref())).collect();
@@ -219,6 +228,13 @@ impl Assembly {
 fn chunk_rows(file: &FilePlan, cursors: &[Cursor]) -> usize {
     let parts = file.buckets.iter().flat_map(|bucket| &bucket.parts).filter(|part| part.copied.is_none());
     parts.filter_map(|part| cursors.get(part.entry)).map(Cursor::batch_rows).min().unwrap_or(1)
+}
+
+/// Whether all that is to be encoded of a file may be in memory at once. A matter of the entries and the plan, as all that decides bytes.
+fn has_few_rows(file: &FilePlan, cursors: &[Cursor]) -> bool {
+    let parts = file.buckets.iter().flat_map(|bucket| &bucket.parts).filter(|part| part.copied.is_none());
+    let bytes = parts.filter_map(|part| Some(cursors.get(part.entry)?.decoded_bytes(part.segment)));
+    bytes.fold(0, u64::saturating_add) <= FEW_BYTES
 }
 
 /// Checks that the entries are those that the close names, of one lane log, and partitioned as its recipe says.

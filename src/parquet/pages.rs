@@ -11,6 +11,7 @@ mod bounds;
 mod chunk;
 mod column;
 mod hybrid;
+mod others;
 
 use arrow::array::{Array, BooleanArray};
 use arrow::buffer::NullBuffer;
@@ -26,6 +27,7 @@ use self::column::{Dictionary, Used};
 
 pub(super) use self::chunk::{Chunk, Packer};
 pub(super) use self::column::Column;
+pub(super) use self::others::{Others, leaves_of};
 
 /// The most rows of a page.
 const PAGE_ROWS: usize = 20_000;

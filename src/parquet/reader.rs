@@ -62,6 +62,8 @@ struct GroupPlace {
     number: usize,
     bytes: Range<u64>,
     rows: Range<u64>,
+    /// The size of its rows in memory, in bytes.
+    decoded_bytes: u64,
     batch_rows: usize,
     checksum: String,
 }
@@ -118,6 +120,15 @@ impl EntryReader {
     pub(super) fn batch_rows(&self, rows: &Range<u64>) -> usize {
         let touched = self.groups.iter().filter(|group| group.rows.start < rows.end && rows.start < group.rows.end);
         touched.map(|group| group.batch_rows).min().unwrap_or(1)
+    }
+
+    /// Returns the size in memory of `rows`, in bytes, if those of a row group are about equal.
+    pub(super) fn decoded_bytes(&self, rows: &Range<u64>) -> u64 {
+        let of_group = |group: &GroupPlace| {
+            let touched = rows.end.min(group.rows.end).saturating_sub(rows.start.max(group.rows.start));
+            group.decoded_bytes.div_ceil((group.rows.end - group.rows.start).max(1)).saturating_mul(touched)
+        };
+        self.groups.iter().map(of_group).fold(0, u64::saturating_add)
     }
 
     /// Streams the rows of `ranges`, which are ascending and do not overlap, in the columns that `wanted` names.
@@ -238,6 +249,7 @@ fn group_places(footer: &Footer) -> Result<Vec<GroupPlace>, EntryError> {
             number,
             bytes: start..indexed.end,
             rows: row..row.saturating_add(rows),
+            decoded_bytes: indexed.decoded_bytes,
             batch_rows: usize::try_from(fit.clamp(1, BATCH_ROWS)).unwrap_or(1),
             checksum: indexed.checksum.clone(),
         });

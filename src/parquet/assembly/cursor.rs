@@ -69,6 +69,11 @@ impl Cursor {
         self.batch_rows
     }
 
+    /// Returns the size in memory of a segment's rows, in bytes.
+    pub(super) fn decoded_bytes(&self, segment: usize) -> u64 {
+        self.rows_of(segment).map_or(0, |rows| self.entry.decoded_bytes(&rows))
+    }
+
     fn rows_of(&self, segment: usize) -> Option<Range<u64>> {
         self.entry.segments().get(segment).map(rows)
     }

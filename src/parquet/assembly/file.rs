@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::io::Write;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
-use arrow::compute::{concat_batches, max, min};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::compute::{concat, concat_batches, max, min};
 use arrow::datatypes::Int64Type;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves};
@@ -21,6 +21,7 @@ use super::{AssembleError, AssemblyOptions, WrittenFile};
 use crate::engine::state::{Close, LaneState, Scope};
 use crate::parquet::extra;
 use crate::parquet::names::{CREATED_BY, SAYS};
+use crate::parquet::pages::{Column, Encoder, Others, is_flat, leaves_of};
 use crate::parquet::plan::FilePlan;
 use crate::parquet::reader::EntryReader;
 
@@ -77,6 +78,8 @@ pub(super) struct FileWriter<'a, W: Write + Send> {
     waiting_rows: usize,
     /// The row group that is being encoded.
     group: Option<OpenGroup>,
+    /// For a file with few rows to encode: they are written at once, page by page.
+    pages: Option<&'a mut Encoder>,
     row_groups: usize,
     rows: u64,
     /// The lowest and the highest offset so far.
@@ -107,6 +110,7 @@ impl<'a, W: Write + Send> FileWriter<'a, W> {
         shape: &'a Shape,
         options: &'a AssemblyOptions,
         chunk_rows: usize,
+        pages: Option<&'a mut Encoder>,
     ) -> Result<Self, AssembleError> {
         let writer_options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let (file, factory) = ArrowWriter::try_new_with_options(to, Arc::clone(shape.schema()), writer_options)
@@ -121,6 +125,7 @@ impl<'a, W: Write + Send> FileWriter<'a, W> {
             waiting: VecDeque::new(),
             waiting_rows: 0,
             group: None,
+            pages,
             row_groups: 0,
             rows: 0,
             offsets: None,
@@ -131,7 +136,7 @@ impl<'a, W: Write + Send> FileWriter<'a, W> {
     pub(super) fn push(&mut self, rows: RecordBatch, kept: &[(&str, Option<&str>)]) -> Result<(), AssembleError> {
         let mut rows = if kept.is_empty() { rows } else { keep(rows, self.shape, kept)? };
         self.count_rows(&rows);
-        while self.waiting_rows + rows.num_rows() >= self.chunk_rows {
+        while self.pages.is_none() && self.waiting_rows + rows.num_rows() >= self.chunk_rows {
             let taken = self.chunk_rows - self.waiting_rows;
             self.waiting.push_back(rows.slice(0, taken));
             rows = rows.slice(taken, rows.num_rows() - taken);
@@ -168,7 +173,10 @@ impl<'a, W: Write + Send> FileWriter<'a, W> {
 
     fn encode(&mut self) -> Result<(), AssembleError> {
         self.waiting_rows = 0;
-        let waiting = std::mem::take(&mut self.waiting);
+        let mut waiting = std::mem::take(&mut self.waiting);
+        if self.pages.is_some() {
+            return self.write_pages(waiting.make_contiguous());
+        }
         let mut rows = match waiting.len() {
             0 => return Ok(()),
             1 => waiting.into_iter().next(),
@@ -196,6 +204,53 @@ impl<'a, W: Write + Send> FileWriter<'a, W> {
             }
             rows = (fits < batch.num_rows()).then(|| batch.slice(fits, batch.num_rows() - fits));
         }
+        Ok(())
+    }
+
+    /// Writes rows as row groups, page by page.
+    fn write_pages(&mut self, rows: &[RecordBatch]) -> Result<(), AssembleError> {
+        let most = self.options.group_rows.max(1);
+        let (mut group, mut group_rows) = (Vec::new(), 0);
+        for batch in rows {
+            let mut batch = batch.clone();
+            while group_rows + batch.num_rows() >= most {
+                let taken = most - group_rows;
+                group.push(batch.slice(0, taken));
+                batch = batch.slice(taken, batch.num_rows() - taken);
+                self.write_group(&std::mem::take(&mut group))?;
+                group_rows = 0;
+            }
+            group_rows += batch.num_rows();
+            group.push(batch);
+        }
+        if group_rows > 0 { self.write_group(&group) } else { Ok(()) }
+    }
+
+    /// Writes rows as one row group, page by page; columns that are not plain by Parquet's own writer. One column at a time is put
+    /// together, so that there is no second copy of all rows.
+    fn write_group(&mut self, rows: &[RecordBatch]) -> Result<(), AssembleError> {
+        let Some(encoder) = &mut self.pages else { return Ok(()) };
+        let schema = self.shape.schema();
+        let descr = self.file.schema_descr();
+        let (columns, leaves) = (descr.columns().to_vec(), leaves_of(schema.fields().len(), descr));
+        let count = rows.iter().map(RecordBatch::num_rows).sum::<usize>();
+        let order: Vec<u32> = (0..u32::try_from(count).map_err(write_error)?).collect();
+        let mut others = Others::new(&self.factory, self.row_groups);
+        let mut group = self.file.next_row_group().map_err(write_error)?;
+        for (place, (field, leaves)) in schema.fields().iter().zip(leaves).enumerate() {
+            let pieces: Vec<&dyn Array> = rows.iter().map(|rows| rows.column(place).as_ref()).collect();
+            let array = concat(&pieces).map_err(write_error)?;
+            let flat = columns.get(leaves.start).filter(|leaf| is_flat(leaf));
+            let written = match flat.and_then(|leaf| Some((Column::interned(&array)?, leaf))) {
+                Some((column, leaf)) => {
+                    encoder.chunk(&column, &order, leaf).and_then(|chunk| chunk.append_to(&mut group, true))
+                }
+                None => others.write(field, &array, leaves, &mut group, true),
+            };
+            written.map_err(write_error)?;
+        }
+        group.close().map_err(write_error)?;
+        self.row_groups += 1;
         Ok(())
     }
 

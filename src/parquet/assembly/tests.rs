@@ -17,6 +17,8 @@ use crate::parquet::fixture::{
 };
 use crate::parquet::{EntryOptions, write_entry};
 
+mod few_rows;
+
 fn now() -> Scope {
     Scope::OnTime(epoch(1))
 }

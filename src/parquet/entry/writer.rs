@@ -2,17 +2,17 @@
 
 use std::ops::Range;
 
-use arrow::array::{ArrayRef, UInt32Array, new_null_array};
+use arrow::array::{UInt32Array, new_null_array};
 use arrow::compute::take;
-use arrow::datatypes::{Field, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves};
+use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, ArrowWriterOptions};
 use parquet::basic::ZstdLevel;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::file::writer::SerializedFileWriter;
 
 use super::{PartColumn, bytes_of};
 use crate::engine::state::{LaneState, STATE_VERSION};
@@ -20,7 +20,7 @@ use crate::parquet::error::EntryError;
 use crate::parquet::footer::{UNSEALED, checksum, seal};
 use crate::parquet::index::{Group, Index};
 use crate::parquet::names::{CHECKSUM, CREATED_BY, FORMAT, PAGE_INDEX, SEGMENTS, STATE};
-use crate::parquet::pages::{self, Encoder, Packer};
+use crate::parquet::pages::{self, Encoder, Others, Packer};
 
 /// The length of Parquet's magic number, with which a file begins.
 const MAGIC_BYTES: usize = 4;
@@ -54,14 +54,7 @@ impl GroupWriter {
         let (file, factory) = ArrowWriter::try_new_with_options(Vec::new(), SchemaRef::clone(&schema), options)
             .and_then(ArrowWriter::into_serialized_writer)
             .map_err(EntryError::parquet("begin an entry"))?;
-        let descr = file.schema_descr();
-        let of_root = |root: usize| {
-            let is_before = |leaf: &usize| descr.get_column_root_idx(*leaf) < root;
-            let start = (0..descr.num_columns()).take_while(is_before).count();
-            let is_within = |leaf: &usize| descr.get_column_root_idx(*leaf) == root;
-            start..start + (start..descr.num_columns()).take_while(is_within).count()
-        };
-        let leaves = (0..schema.fields().len()).map(of_root).collect();
+        let leaves = pages::leaves_of(schema.fields().len(), file.schema_descr());
         Ok(Self { schema, file, leaves, encoder, factory, groups: Vec::new(), has_page_index: false, end: MAGIC_BYTES })
     }
 
@@ -83,7 +76,7 @@ impl GroupWriter {
 
     /// Returns the size of the group's rows in memory, as they are read back.
     fn write_group(&mut self, order: &[u32], columns: &[PartColumn], is_piece: bool) -> Result<usize, ParquetError> {
-        let mut others = Others { factory: &self.factory, number: self.groups.len(), writers: None };
+        let mut others = Others::new(&self.factory, self.groups.len());
         let descr = self.file.schema_descr().columns().to_vec();
         let mut group = self.file.next_row_group()?;
         let mut decoded_bytes = 0;
@@ -131,42 +124,5 @@ impl GroupWriter {
         }
         let bytes = self.file.into_inner();
         seal(bytes.map_err(EntryError::parquet("finish an entry"))?, self.end)
-    }
-}
-
-/// The columns of a row group that are written by Parquet's own writer, which is made when the first of them comes.
-struct Others<'a> {
-    factory: &'a ArrowRowGroupWriterFactory,
-    number: usize,
-    /// One for each leaf, until it is used.
-    writers: Option<Vec<Option<ArrowColumnWriter>>>,
-}
-
-impl Others<'_> {
-    fn write(
-        &mut self,
-        field: &Field,
-        rows: &ArrayRef,
-        leaves: Range<usize>,
-        group: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
-        indexed: bool,
-    ) -> Result<(), ParquetError> {
-        let writers = match &mut self.writers {
-            Some(writers) => writers,
-            none => none.insert(self.factory.create_column_writers(self.number)?.into_iter().map(Some).collect()),
-        };
-        let mut writers = writers.get_mut(leaves).unwrap_or_default().iter_mut();
-        for leaf in compute_leaves(field, rows)? {
-            let writer = writers.next().and_then(Option::take);
-            let mut writer = writer.ok_or_else(|| ParquetError::General("fewer columns than leaves".to_owned()))?;
-            writer.write(&leaf)?;
-            let mut chunk = writer.close()?;
-            if !indexed {
-                let close = chunk.close_mut();
-                (close.column_index, close.offset_index) = (None, None);
-            }
-            chunk.append_to_row_group(group)?;
-        }
-        Ok(())
     }
 }

@@ -32,6 +32,17 @@ impl Packer {
         Ok(Self::Zstd(level, Compressor::new(level.compression_level())?))
     }
 
+    /// Returns a packer for `codec`, if it is one of these.
+    ///
+    /// # Errors
+    /// When there is no memory for its context.
+    pub(in crate::parquet) fn of(codec: Compression) -> io::Result<Option<Self>> {
+        if let Compression::ZSTD(level) = codec {
+            return Self::zstd(level).map(Some);
+        }
+        Ok((codec == Compression::UNCOMPRESSED).then_some(Self::None))
+    }
+
     pub(super) const fn codec(&self) -> Compression {
         match self {
             Self::None => Compression::UNCOMPRESSED,

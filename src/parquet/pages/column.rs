@@ -1,8 +1,10 @@
 //! Columns in the forms that can be written page by page.
 
+use ahash::RandomState;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray};
 use arrow::buffer::{NullBuffer, ScalarBuffer};
 use arrow::datatypes::{Date32Type, Int32Type, Int64Type, TimestampMicrosecondType, UInt32Type};
+use hashbrown::HashTable;
 use parquet::basic::Type;
 
 use super::{Prefixed, index, place, present};
@@ -45,6 +47,13 @@ impl Column {
         } else {
             array.as_boolean_opt().cloned().map(Self::Boolean)
         }
+    }
+
+    /// The same; texts that repeat are put into a dictionary.
+    pub(in crate::parquet) fn interned(array: &ArrayRef) -> Option<Self> {
+        let column = Self::of(array)?;
+        let Self::Text(texts) = &column else { return Some(column) };
+        Some(Dictionary::intern(texts).map_or(column, Self::Dictionary))
     }
 
     pub(super) fn nulls(&self) -> Option<&NullBuffer> {
@@ -96,12 +105,47 @@ impl Dictionary {
     fn of(array: &ArrayRef) -> Option<Self> {
         let array = array.as_dictionary_opt::<UInt32Type>()?;
         let texts = array.values().as_string_opt::<i32>().filter(|texts| texts.null_count() == 0)?.clone();
+        Some(Self::new(array.keys().values().clone(), array.nulls().cloned(), texts))
+    }
+
+    /// Finds out which texts are equal; `None` if most rows have a text of their own.
+    fn intern(texts: &StringArray) -> Option<Self> {
+        let hasher = RandomState::new();
+        let text = |row: u32| texts.value(index(row)).as_bytes();
+        // For each key the row where its text came first.
+        let (mut first, mut keys) = (Vec::<u32>::new(), Vec::with_capacity(texts.len()));
+        let mut known = HashTable::<u32>::new();
+        for row in 0..texts.len() {
+            if texts.is_null(row) {
+                keys.push(0);
+                continue;
+            }
+            let hash = hasher.hash_one(text(place(row)));
+            let equal = |key: &u32| text(first[index(*key)]) == text(place(row));
+            let key = match known.find(hash, equal) {
+                Some(key) => *key,
+                None => {
+                    let key = place(first.len());
+                    first.push(place(row));
+                    known.insert_unique(hash, key, |key| hasher.hash_one(text(first[index(*key)])));
+                    key
+                }
+            };
+            keys.push(key);
+            if first.len() > 1 && first.len() * 2 > texts.len() {
+                return None;
+            }
+        }
+        let texts_once = first.iter().map(|row| texts.value(index(*row))).collect::<Vec<_>>();
+        Some(Self::new(keys.into(), texts.nulls().cloned(), StringArray::from(texts_once)))
+    }
+
+    fn new(keys: ScalarBuffer<u32>, nulls: Option<NullBuffer>, texts: StringArray) -> Self {
         let mut by_text: Vec<(Prefixed<'_>, u32)> =
             (0..texts.len()).map(|key| (Prefixed::new(texts.value(key).as_bytes()), place(key))).collect();
         by_text.sort_unstable();
         let sorted = by_text.into_iter().map(|(_, key)| key).collect();
-        let (keys, nulls) = (array.keys().values().clone(), array.nulls().cloned());
-        Some(Self { keys, nulls, texts, sorted })
+        Self { keys, nulls, texts, sorted }
     }
 
     pub(super) const fn nulls(&self) -> Option<&NullBuffer> {

@@ -46,6 +46,10 @@ fn schema_of(columns: &[(&str, ArrayRef)]) -> SchemaRef {
 
 /// A file with one row group, written page by page.
 fn ours(columns: &[(&str, ArrayRef)], rows: &[u32]) -> Bytes {
+    ours_as(Column::of, columns, rows)
+}
+
+fn ours_as(form: fn(&ArrayRef) -> Option<Column>, columns: &[(&str, ArrayRef)], rows: &[u32]) -> Bytes {
     let (mut file, _): (SerializedFileWriter<Vec<u8>>, _) =
         ArrowWriter::try_new_with_options(Vec::new(), schema_of(columns), options())
             .and_then(ArrowWriter::into_serialized_writer)
@@ -54,7 +58,7 @@ fn ours(columns: &[(&str, ArrayRef)], rows: &[u32]) -> Bytes {
     let descr = file.schema_descr().columns().to_vec();
     let mut group = file.next_row_group().expect("a row group");
     for ((_, column), descr) in columns.iter().zip(&descr) {
-        let column = Column::of(column).expect("a plain column");
+        let column = form(column).expect("a plain column");
         encoder.chunk(&column, rows, descr).and_then(|chunk| chunk.append_to(&mut group, true)).expect("a chunk");
     }
     group.close().expect("columns");
@@ -93,10 +97,14 @@ fn metadata(file: &Bytes) -> Arc<ParquetMetaData> {
 
 /// Compares rows, statistics and page indexes with those of the reference.
 fn compare(columns: &[(&str, ArrayRef)], rows: &[u32]) {
-    let (expected, reference) = reference(columns, rows);
-    let ours = ours(columns, rows);
-    assert_eq!(read(&ours), expected);
-    let (ours, reference) = (metadata(&ours), metadata(&reference));
+    let reference = reference(columns, rows);
+    compare_with(&reference, &ours_as(Column::of, columns, rows), columns);
+    compare_with(&reference, &ours_as(Column::interned, columns, rows), columns);
+}
+
+fn compare_with((expected, reference): &(RecordBatch, Bytes), ours: &Bytes, columns: &[(&str, ArrayRef)]) {
+    assert_eq!(read(ours), *expected);
+    let (ours, reference) = (metadata(ours), metadata(reference));
     let (our_pages, reference_pages) = (ours.page_index_for_row_group(0), reference.page_index_for_row_group(0));
     assert_eq!(ours.row_group(0).num_rows(), reference.row_group(0).num_rows());
     for (place, (name, _)) in columns.iter().enumerate() {
@@ -169,6 +177,16 @@ fn a_dictionary_that_most_rows_do_not_share_is_written_as_texts() {
     let rows: Vec<u32> = (0..100).collect();
     compare(&columns, &rows);
     assert_eq!(metadata(&ours(&columns, &rows)).row_group(0).column(0).dictionary_page_offset(), None);
+}
+
+#[test]
+fn texts_that_repeat_are_found_and_stand_in_a_dictionary() {
+    let texts: Vec<Option<&str>> = (0..100).map(|i| (i % 9 != 4).then(|| ["b", "", "a"][i % 3])).collect();
+    let columns: Vec<(&str, ArrayRef)> = vec![("few", Arc::new(StringArray::from(texts)))];
+    let rows: Vec<u32> = (0..100).collect();
+    let file = ours_as(Column::interned, &columns, &rows);
+    assert!(metadata(&file).row_group(0).column(0).dictionary_page_offset().is_some());
+    compare(&columns, &rows);
 }
 
 #[test]
