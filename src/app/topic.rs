@@ -30,6 +30,8 @@ use crate::store::{Layout, Store, StoreError};
 const SCHEMA_FORMAT: u32 = 1;
 /// The version of the schema; none after the first exists yet.
 pub(super) const SCHEMA_VERSION: u32 = 1;
+/// How long a lane that is behind gathers epochs to close, in milliseconds.
+const GATHER_CLOSES_MS: u64 = 5_000;
 /// The most records that a schema is inferred from.
 const SAMPLE_RECORDS: usize = 10_000;
 /// The most bytes of them.
@@ -150,6 +152,7 @@ pub(super) fn lane_config(config: &RunConfig) -> LaneConfig {
         allowed_lateness_us: i64::try_from(config.time.allowed_lateness.as_micros()).unwrap_or(i64::MAX),
         late: config.time.late.into(),
         commit_interval_ms: ms(config.operation.commit_interval),
+        gather_closes_ms: GATHER_CLOSES_MS.min(ms(config.operation.commit_interval)),
         idle_timeout_ms: ms(config.time.idle_timeout),
         collect_grace_ms: ms(config.operation.collect_grace),
         merge: MergeConfig {

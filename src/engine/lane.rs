@@ -76,6 +76,9 @@ pub struct LaneConfig {
     pub late: LatePolicy,
     /// The longest time that a record stays in memory alone, in milliseconds.
     pub commit_interval_ms: u64,
+    /// How long a lane that is behind may gather complete epochs before one entry closes them all, in milliseconds. A lane at the log's end
+    /// does not wait.
+    pub gather_closes_ms: u64,
     /// How long no record comes before a lane at the log's end is idle, in milliseconds.
     pub idle_timeout_ms: u64,
     /// How long an entry that is no longer needed is kept, in milliseconds.
@@ -146,6 +149,8 @@ pub struct Lane {
     pending: Option<append::Pending>,
     /// When the oldest thing to say was first seen.
     unsaid_since_ms: Option<u64>,
+    /// Since when epochs are complete that no entry closes.
+    complete_since_ms: Option<u64>,
     flush: bool,
     /// Kafka did not serve the next offset.
     interrupted: bool,
@@ -203,6 +208,7 @@ impl Lane {
             base,
             pending: None,
             unsaid_since_ms: None,
+            complete_since_ms: None,
             flush: false,
             interrupted: false,
             finish: None,

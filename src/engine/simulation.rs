@@ -101,6 +101,7 @@ struct Weights {
     read_batch: usize,
     late: u32,
     commit_interval_ms: u64,
+    gather_closes_ms: u64,
     collect_grace_ms: u64,
     most_entries: usize,
 }
@@ -123,6 +124,7 @@ impl Weights {
             read_batch: 5,
             late: 0,
             commit_interval_ms: 1_000,
+            gather_closes_ms: 0,
             collect_grace_ms: 0,
             most_entries: 32,
         }
@@ -157,6 +159,7 @@ impl Simulation {
             commit_interval_ms: rng.random_range(500..6_000),
             collect_grace_ms: rng.random_range(0..3_000),
             most_entries: rng.random_range(1..6),
+            gather_closes_ms: [0, 1_000, 5_000][rng.random_range(0..3)],
         };
         let store = Store { mutation, ..Store::default() };
         Self {
@@ -229,6 +232,7 @@ impl Simulation {
             allowed_lateness_us: 5 * MINUTE_US,
             late: LatePolicy::Append,
             commit_interval_ms: self.weights.commit_interval_ms,
+            gather_closes_ms: self.weights.gather_closes_ms,
             idle_timeout_ms: 30_000,
             collect_grace_ms: self.weights.collect_grace_ms,
             merge: MergeConfig { most_entries: self.weights.most_entries, most_bytes: 400 },
@@ -447,8 +451,9 @@ impl Simulation {
     /// The faults end: requests of long ago land or are lost, and one process is left.
     fn calm(&mut self) -> Result<(), String> {
         self.note(|_| "the faults end".to_owned());
-        let Weights { commit_interval_ms, collect_grace_ms, most_entries, .. } = self.weights;
-        self.weights = Weights { commit_interval_ms, collect_grace_ms, most_entries, ..Weights::none() };
+        let Weights { commit_interval_ms, gather_closes_ms, collect_grace_ms, most_entries, .. } = self.weights;
+        self.weights =
+            Weights { commit_interval_ms, gather_closes_ms, collect_grace_ms, most_entries, ..Weights::none() };
         for id in 0..2 {
             self.processes[id].frozen = false;
         }

@@ -78,6 +78,7 @@ impl Lane {
                 if self.wants_check() && !self.handing_over {
                     self.begin_check();
                 }
+                self.note_complete();
                 if self.pending.is_none() && self.cut_is_due() {
                     self.cut();
                 }
@@ -119,10 +120,24 @@ impl Lane {
         }
         let since = self.unsaid_since_ms.unwrap_or(self.publication.finished_since_ms().unwrap_or(self.now.mono_ms));
         let interval = self.now.mono_ms >= since.saturating_add(self.config.commit_interval_ms);
-        let closes = self.through_at_cut() > self.base.closed_through;
+        let closes = self.through_at_cut() > self.base.closed_through && self.closes_are_gathered();
         // The first entry makes durable where the chain begins.
         let begins = self.base.entry.number == EntryNumber(0);
         begins || self.flush || self.interrupted || interval || closes || self.flush_is_due() || self.is_finishing()
+    }
+
+    /// Notes since when there are epochs to close.
+    fn note_complete(&mut self) {
+        let complete = self.through_at_cut() > self.base.closed_through;
+        self.complete_since_ms = complete.then(|| self.complete_since_ms.unwrap_or(self.now.mono_ms));
+    }
+
+    /// Whether the epochs that are complete should wait no longer. While a lane catches up, epochs pass by in a moment; an entry for each
+    /// would hold the beginning of the next one, too, whose file is then encoded again instead of copied. What is late does not depend on
+    /// when an entry closes an epoch (L-2).
+    fn closes_are_gathered(&self) -> bool {
+        let since = self.complete_since_ms.unwrap_or(self.now.mono_ms);
+        self.at_end || self.now.mono_ms >= since.saturating_add(self.config.gather_closes_ms)
     }
 
     /// Returns the time through which epochs are closed if the lane is cut now.
@@ -225,6 +240,7 @@ impl Lane {
         let take_over = self.merge(&mut state);
         self.live.closed_through = through;
         self.unsaid_since_ms = None;
+        self.complete_since_ms = None;
         self.flush = false;
 
         if self.breaks(Mutation::PublishBeforeAppend) {

@@ -48,6 +48,7 @@ impl Lane {
         self.commit.forget();
         self.existing.clear();
         self.unsaid_since_ms = None;
+        self.complete_since_ms = None;
         self.flush = false;
         self.interrupted = false;
         self.at_end = false;

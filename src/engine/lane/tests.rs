@@ -30,6 +30,7 @@ fn config() -> LaneConfig {
         allowed_lateness_us: 5 * MINUTE_US,
         late: LatePolicy::Append,
         commit_interval_ms: 60_000,
+        gather_closes_ms: 0,
         idle_timeout_ms: 300_000,
         collect_grace_ms: 10_000,
         merge: MergeConfig { most_entries: 3, most_bytes: 1_000 },

@@ -173,6 +173,7 @@ impl Small {
             allowed_lateness_us: 5 * MINUTE_US,
             late: LatePolicy::Append,
             commit_interval_ms: 60_000,
+            gather_closes_ms: 0,
             idle_timeout_ms: 30_000,
             collect_grace_ms: 0,
             merge: MergeConfig { most_entries: self.most_entries[owner], most_bytes: 1_000 },

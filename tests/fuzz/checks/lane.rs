@@ -46,6 +46,7 @@ impl Driver {
             allowed_lateness_us: if pick(0) { 0 } else { MINUTE_US },
             late: if pick(1) { LatePolicy::Append } else { LatePolicy::DeadLetter },
             commit_interval_ms: 10_000,
+            gather_closes_ms: if pick(6) { 0 } else { 5_000 },
             idle_timeout_ms: 60_000,
             collect_grace_ms: if pick(2) { 0 } else { 1_000 },
             merge: MergeConfig { most_entries: 2, most_bytes: 1 << 20 },

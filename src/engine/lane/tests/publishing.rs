@@ -14,6 +14,34 @@ fn a_check_that_shows_a_higher_number_publishes_nothing() {
 }
 
 #[test]
+fn a_lane_that_is_behind_closes_several_epochs_with_one_entry() {
+    let mut bench = Bench::fresh(LaneConfig { gather_closes_ms: 5_000, ..config() });
+    bench.place(10, "12:01");
+    bench.place(11, "12:20"); // watermark 12:15
+    assert_eq!(bench.ask(), None);
+    bench.wait(4_999);
+    assert_eq!(bench.ask(), None);
+    bench.place(12, "12:14"); // late all the same
+    bench.place(13, "12:36");
+    bench.wait(1);
+    let state = bench.append();
+    assert_eq!((state.position, state.closed_through), (Offset(14), Some(at("12:30"))));
+    let scopes: Vec<Scope> = state.closes.iter().map(|close| close.scope).collect();
+    let expected = [Scope::OnTime(epoch("12:00")), Scope::OnTime(epoch("12:15")), Scope::Late(epoch("12:00"))];
+    assert_eq!(scopes, expected);
+}
+
+#[test]
+fn a_lane_at_the_end_of_the_log_closes_at_once() {
+    let mut bench = Bench::fresh(LaneConfig { gather_closes_ms: 5_000, ..config() });
+    bench.place(10, "12:01");
+    bench.place(11, "12:20");
+    assert_eq!(bench.ask(), None);
+    bench.tell(Input::AtEnd { offset: Offset(12) });
+    assert_eq!(bench.append().closed_through, Some(at("12:15")));
+}
+
+#[test]
 fn late_rows_and_dead_letters_are_published_with_the_next_close() {
     let mut bench = Bench::fresh(config());
     bench.place(10, "12:16");
