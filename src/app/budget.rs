@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// What the process needs however little it has to do: code, threads, the allocator, compressors, the store's client.
+const PROCESS_BYTES: usize = 96 << 20;
+
 /// How much memory is held, against how much may be.
 #[derive(Debug)]
 pub(super) struct Budget {
@@ -15,16 +18,18 @@ pub(super) struct Budget {
 impl Budget {
     /// Returns the budget of a process that may use `limit` bytes.
     ///
-    /// A quarter is for librdkafka's queues, a quarter for the process itself, the allocator and the store's client.
+    /// The process itself, the allocator and the store's client come first; of the rest the larger part is for rows, entries and assembly.
     #[must_use]
     pub(super) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { held: AtomicUsize::new(0), share: limit / 2, limit })
+        let share = (limit.saturating_sub(PROCESS_BYTES) / 8 * 5).max(limit / 4);
+        Arc::new(Self { held: AtomicUsize::new(0), share, limit })
     }
 
-    /// Returns the bytes that librdkafka's queues may hold.
+    /// Returns the bytes that librdkafka's queues may hold, as it counts them: payloads alone. With what it keeps beside them, and whole
+    /// batches until their last record is taken, it is about twice as much.
     #[must_use]
     pub(super) const fn queues(&self) -> usize {
-        self.limit / 4
+        self.limit / 8
     }
 
     /// Returns the bytes held.
@@ -88,11 +93,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_small_limit_leaves_less_to_rows_than_its_part() {
+        assert_eq!(Budget::new(512 << 20).share >> 20, 260);
+        assert_eq!(Budget::new(256 << 20).share >> 20, 100);
+        assert_eq!(Budget::new(64 << 20).share >> 20, 16);
+    }
+
+    #[test]
     fn what_is_dropped_is_held_no_more() {
-        let budget = Budget::new(1000);
-        let mut rows = budget.hold(300);
+        let budget = Budget::new(512 << 20);
+        let mut rows = budget.hold(200 << 20);
         assert!(!budget.is_spent());
-        rows.resize(600);
+        rows.resize(300 << 20);
         assert!(budget.is_spent());
         drop(rows);
         assert_eq!(budget.held(), 0);

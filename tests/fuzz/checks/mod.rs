@@ -7,16 +7,3 @@ pub mod lane;
 pub mod object;
 pub mod partition;
 pub mod timestamp;
-
-/// A check, and the folder of its corpus.
-pub type Check = (&'static str, fn(&[u8]));
-
-/// Every check.
-pub const ALL: [Check; 6] = [
-    ("decode", decode::check),
-    ("timestamp", timestamp::check),
-    ("partition", partition::check),
-    ("entry", entry::check),
-    ("object", object::check),
-    ("lane", lane::check),
-];
