@@ -50,6 +50,9 @@ async fn run(command: Command) -> Result<(), Error> {
             rehearsal.stops().map_or(Ok(()), |why| Err(Error::Failed(why)))
         }
         Command::Run(config) => {
+            if config.operation.memory_limit.as_u64() < heap::SMALL {
+                heap::keep_less();
+            }
             let summary = app::run(*config, &store_environment(), stop_signal()?).await?;
             say(&summary.to_string())
         }

@@ -212,9 +212,13 @@ impl Output {
     }
 
     fn entry(&self, layout: &Layout, state: &LaneState, content: &Content) -> EntryReader {
+        EntryReader::open(Arc::new(self.put_entry(layout, state, content))).unwrap()
+    }
+
+    fn put_entry(&self, layout: &Layout, state: &LaneState, content: &Content) -> bytes::Bytes {
         let bytes = write_entry(state, content, &EntryOptions::default()).unwrap();
         self.put(layout.entry(state.identity.partition, state.entry.number).as_ref(), &bytes);
-        EntryReader::open(Arc::new(bytes)).unwrap()
+        bytes
     }
 
     /// Edits the state of a partition's newest entry, and writes the entry as the program does.
@@ -234,7 +238,7 @@ impl Output {
             rows: Some(EntryRows { rows, tags: vec![RowTag { scope: 0, bucket: 0 }] }),
             dead: None,
         };
-        self.entry(&layout, &state, &content);
+        self.put_entry(&layout, &state, &content);
     }
 
     fn publish(&self, layout: &Layout, partition: PartitionId, chain: ChainId, close: &Close, entry: &EntryReader) {

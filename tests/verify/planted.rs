@@ -193,11 +193,15 @@ fn an_entry_that_was_edited_is_found() {
 #[test]
 fn a_state_that_was_forged_with_its_checksum_does_not_add_up() {
     let output = SOUND.copy();
-    output.forge_newest(0, |state| state.totals.rows += 1);
+    output.forge_newest(0, |state| {
+        state.totals.rows += 1;
+        state.totals.records += 1;
+    });
     let found = violated(&output.verify(&[]), &["sums"]);
     assert_eq!((found[0]["partition"].as_i64(), found[0]["entry"].as_u64()), (Some(0), Some(3)));
     output.forge_newest(0, |state| {
         state.totals.rows -= 1;
+        state.totals.records -= 1;
         state.closes_decided += 1;
     });
     violated(&output.verify(&[]), &["receipt_missing"]);
@@ -206,6 +210,14 @@ fn a_state_that_was_forged_with_its_checksum_does_not_add_up() {
         state.position.0 = 90;
     });
     violated(&output.verify(&[]), &["receipt_order", "sums"]);
+}
+
+#[test]
+fn a_state_that_contradicts_itself_is_found() {
+    let output = SOUND.copy();
+    output.forge_newest(0, |state| state.totals.rows += 1);
+    let found = violated(&output.verify(&[]), &["entry_unreadable", "marker"]);
+    assert!(found[0]["what"].as_str().unwrap().contains("do not add up"), "{found:?}");
 }
 
 #[test]
