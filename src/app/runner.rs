@@ -283,6 +283,12 @@ impl Runner {
             let keep_open = self.keep_open;
             self.tell(Input::Finish { keep_open });
         }
+        // librdkafka tells the end of a partition by an answer without records, and a busy topic has none. But each answer says where the log
+        // ended when it was given.
+        let position = self.lane.position();
+        if self.lane.is_gathering() && self.io.known_end() == Some(position) {
+            self.tell(Input::AtEnd { offset: position });
+        }
         while let Some(action) = self.lane.poll_action() {
             self.carry_out(action);
         }

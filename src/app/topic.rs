@@ -30,7 +30,7 @@ use crate::store::{Layout, Store, StoreError};
 const SCHEMA_FORMAT: u32 = 1;
 /// The version of the schema; none after the first exists yet.
 pub(super) const SCHEMA_VERSION: u32 = 1;
-/// How long a lane that is behind gathers epochs to close, in milliseconds.
+/// How long a lane that is behind gathers epochs to close, in milliseconds; at most twice as long.
 const GATHER_CLOSES_MS: u64 = 5_000;
 /// The most records that a schema is inferred from.
 const SAMPLE_RECORDS: usize = 10_000;

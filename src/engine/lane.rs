@@ -76,8 +76,8 @@ pub struct LaneConfig {
     pub late: LatePolicy,
     /// The longest time that a record stays in memory alone, in milliseconds.
     pub commit_interval_ms: u64,
-    /// How long a lane that is behind may gather complete epochs before one entry closes them all, in milliseconds. A lane at the log's end
-    /// does not wait.
+    /// How long a lane that is behind gathers complete epochs before one entry closes them all, in milliseconds; if there are several, for how
+    /// much longer it may wait for the next one. A lane at the log's end does not wait.
     pub gather_closes_ms: u64,
     /// How long no record comes before a lane at the log's end is idle, in milliseconds.
     pub idle_timeout_ms: u64,
@@ -151,6 +151,10 @@ pub struct Lane {
     unsaid_since_ms: Option<u64>,
     /// Since when epochs are complete that no entry closes.
     complete_since_ms: Option<u64>,
+    /// Whether another one has become complete since.
+    completes_more: bool,
+    /// Through which time epochs were complete when it was last looked.
+    seen_through: Option<EventTime>,
     flush: bool,
     /// Kafka did not serve the next offset.
     interrupted: bool,
@@ -209,6 +213,8 @@ impl Lane {
             pending: None,
             unsaid_since_ms: None,
             complete_since_ms: None,
+            completes_more: false,
+            seen_through: None,
             flush: false,
             interrupted: false,
             finish: None,
@@ -275,6 +281,12 @@ impl Lane {
         let welcome =
             matches!(self.phase, Phase::Running) && self.finish.is_none() && !self.handing_over && !self.interrupted;
         welcome.then_some(self.live.position)
+    }
+
+    /// Whether epochs are complete whose close waits for others, which it does not at the log's end.
+    #[must_use]
+    pub const fn is_gathering(&self) -> bool {
+        self.complete_since_ms.is_some() && !self.at_end
     }
 
     /// Takes a fact.

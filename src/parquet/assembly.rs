@@ -50,7 +50,7 @@ pub struct AssemblyOptions {
 
 impl Default for AssemblyOptions {
     fn default() -> Self {
-        Self { group_rows: 1_048_576, group_bytes: 64 << 20 }
+        Self { group_rows: 1_048_576, group_bytes: 16 << 20 }
     }
 }
 

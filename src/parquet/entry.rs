@@ -74,8 +74,8 @@ pub struct EntryOptions {
     pub group_bytes: usize,
     /// From this many rows on, a piece of a bucket has row groups of its own, which published files copy.
     pub piece_rows: usize,
-    /// The same for a piece that is all that its file will hold: its row group is the file's anyway.
-    pub whole_piece_rows: usize,
+    /// The same for a piece of what the entry closes, if it holds most of it: the file gets few row groups anyway.
+    pub closing_piece_rows: usize,
     /// The most rows of a row group that is copied.
     pub copied_rows: usize,
     /// Fewer rows are not compressed by Zstandard: below, creating its contexts costs more than it saves.
@@ -88,7 +88,7 @@ impl Default for EntryOptions {
             group_rows: 32_768,
             group_bytes: 32 << 20,
             piece_rows: 20_000,
-            whole_piece_rows: 5_000,
+            closing_piece_rows: 5_000,
             copied_rows: 131_072,
             zstd_from_rows: 1_000,
         }

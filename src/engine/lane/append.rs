@@ -78,8 +78,8 @@ impl Lane {
                 if self.wants_check() && !self.handing_over {
                     self.begin_check();
                 }
-                self.note_complete();
-                if self.pending.is_none() && self.cut_is_due() {
+                let has_just_completed = self.note_complete();
+                if self.pending.is_none() && self.cut_is_due(has_just_completed) {
                     self.cut();
                 }
                 self.ask_end();
@@ -107,7 +107,7 @@ impl Lane {
             || self.flush_is_due()
     }
 
-    fn cut_is_due(&self) -> bool {
+    fn cut_is_due(&self, has_just_completed: bool) -> bool {
         if !self.has_something_to_say() {
             return false;
         }
@@ -120,24 +120,30 @@ impl Lane {
         }
         let since = self.unsaid_since_ms.unwrap_or(self.publication.finished_since_ms().unwrap_or(self.now.mono_ms));
         let interval = self.now.mono_ms >= since.saturating_add(self.config.commit_interval_ms);
-        let closes = self.through_at_cut() > self.base.closed_through && self.closes_are_gathered();
+        let closes = self.through_at_cut() > self.base.closed_through && self.closes_are_gathered(has_just_completed);
         // The first entry makes durable where the chain begins.
         let begins = self.base.entry.number == EntryNumber(0);
         begins || self.flush || self.interrupted || interval || closes || self.flush_is_due() || self.is_finishing()
     }
 
-    /// Notes since when there are epochs to close.
-    fn note_complete(&mut self) {
-        let complete = self.through_at_cut() > self.base.closed_through;
+    /// Notes since when there are epochs to close; returns whether one is complete that was not.
+    fn note_complete(&mut self) -> bool {
+        let through = self.through_at_cut();
+        let complete = through > self.base.closed_through;
+        let has_just_completed = through > std::mem::replace(&mut self.seen_through, through);
+        self.completes_more |= has_just_completed && self.complete_since_ms.is_some();
         self.complete_since_ms = complete.then(|| self.complete_since_ms.unwrap_or(self.now.mono_ms));
+        has_just_completed
     }
 
     /// Whether the epochs that are complete should wait no longer. While a lane catches up, epochs pass by in a moment; an entry for each
-    /// would hold the beginning of the next one, too, whose file is then encoded again instead of copied. What is late does not depend on
-    /// when an entry closes an epoch (L-2).
-    fn closes_are_gathered(&self) -> bool {
-        let since = self.complete_since_ms.unwrap_or(self.now.mono_ms);
-        self.at_end || self.now.mono_ms >= since.saturating_add(self.config.gather_closes_ms)
+    /// would hold the beginning of the next one, too, whose file is then encoded again instead of copied. That beginning is shortest
+    /// when an epoch has just become complete. What is late does not depend on when an entry closes an epoch (L-2).
+    fn closes_are_gathered(&self, has_just_completed: bool) -> bool {
+        let waited = self.now.mono_ms.saturating_sub(self.complete_since_ms.unwrap_or(self.now.mono_ms));
+        let gather = self.config.gather_closes_ms;
+        let is_best_moment = has_just_completed || !self.completes_more || waited >= gather.saturating_mul(2);
+        self.at_end || (waited >= gather && is_best_moment)
     }
 
     /// Returns the time through which epochs are closed if the lane is cut now.
@@ -241,6 +247,7 @@ impl Lane {
         self.live.closed_through = through;
         self.unsaid_since_ms = None;
         self.complete_since_ms = None;
+        self.completes_more = false;
         self.flush = false;
 
         if self.breaks(Mutation::PublishBeforeAppend) {

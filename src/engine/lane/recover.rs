@@ -49,6 +49,8 @@ impl Lane {
         self.existing.clear();
         self.unsaid_since_ms = None;
         self.complete_since_ms = None;
+        self.completes_more = false;
+        self.seen_through = None;
         self.flush = false;
         self.interrupted = false;
         self.at_end = false;

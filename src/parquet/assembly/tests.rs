@@ -437,7 +437,7 @@ fn big_entry(number: u64, offsets: std::ops::Range<i64>, closes: bool, path: imp
     }
     let options = EntryOptions {
         piece_rows: 1_000,
-        whole_piece_rows: 100,
+        closing_piece_rows: 100,
         copied_rows: 700,
         zstd_from_rows: 100,
         ..EntryOptions::default()

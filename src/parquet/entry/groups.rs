@@ -25,29 +25,32 @@ pub(super) struct Grouping {
     /// The most rows of a row group of one bucket.
     alone: usize,
     piece: usize,
-    whole_piece: usize,
-    /// The scopes whose files hold nothing but rows of this entry.
-    whole: BTreeSet<Scope>,
+    closing_piece: usize,
+    /// The scopes most of whose rows this entry holds when it closes them.
+    closed: BTreeSet<Scope>,
 }
 
 impl Grouping {
     /// Returns how the rows of the entry with `state` are grouped; each takes `row_bytes` of memory.
     pub(super) fn new(state: &LaneState, options: &EntryOptions, row_bytes: usize) -> Self {
         let fit = |bytes: usize, rows: usize| (bytes / row_bytes.max(1)).clamp(1, rows.max(1));
-        let closed = state.closes.iter().filter(|close| close.entry == state.entry && close.rows.len() == 1);
+        let closed = state.closes.iter().filter(|close| close.entry == state.entry).filter(|close| {
+            let here = close.rows.iter().filter(|held| held.entry == state.entry).map(|held| held.rows).sum::<u64>();
+            here.saturating_mul(2) >= close.row_count()
+        });
         Self {
             shared: fit(options.group_bytes, options.group_rows),
             // What is copied is read compressed, and not decoded.
             alone: fit(options.group_bytes.saturating_mul(2), options.copied_rows),
             piece: options.piece_rows,
-            whole_piece: options.whole_piece_rows,
-            whole: closed.map(|close| close.scope).collect(),
+            closing_piece: options.closing_piece_rows,
+            closed: closed.map(|close| close.scope).collect(),
         }
     }
 
     /// Whether a segment has row groups of its own.
     fn is_piece(&self, segment: &Segment) -> bool {
-        let least = if self.whole.contains(&segment.scope) { self.whole_piece } else { self.piece };
+        let least = if self.closed.contains(&segment.scope) { self.closing_piece } else { self.piece };
         segment.scope != Scope::DeadLetter && rows(segment) >= least
     }
 
@@ -100,7 +103,7 @@ mod tests {
             group_rows: 10,
             group_bytes: 1_000,
             piece_rows: 20,
-            whole_piece_rows: 6,
+            closing_piece_rows: 6,
             copied_rows: 25,
             ..EntryOptions::default()
         };
@@ -116,9 +119,11 @@ mod tests {
             shown(&lane, &[3, 7, 1, 40, 2, 19]),
             ["0..6", "6..11", "11..31!", "31..51!", "51..58", "58..65", "65..72"]
         );
-        lane.closes = vec![close(scope, &[8, 9])];
+        // Of what the entry closes, it holds less than half, half, and all.
+        lane.closes = vec![close(scope, &[7, 8, 9])];
         assert_eq!(shown(&lane, &[3, 7]), ["0..10"]);
-        // All of the files' rows are here.
+        lane.closes = vec![close(scope, &[8, 9])];
+        assert_eq!(shown(&lane, &[3, 7]), ["0..3", "3..10!"]);
         lane.closes = vec![close(scope, &[9])];
         assert_eq!(shown(&lane, &[3, 7]), ["0..3", "3..10!"]);
         assert_eq!(shown(&lane, &[]), [] as [&str; 0]);

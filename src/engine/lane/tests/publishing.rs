@@ -32,12 +32,44 @@ fn a_lane_that_is_behind_closes_several_epochs_with_one_entry() {
 }
 
 #[test]
+fn a_lane_that_is_behind_does_not_wait_for_an_epoch_that_takes_long() {
+    let mut bench = Bench::fresh(LaneConfig { gather_closes_ms: 5_000, ..config() });
+    bench.place(10, "12:01");
+    bench.place(11, "12:20"); // watermark 12:15
+    assert_eq!(bench.ask(), None);
+    bench.wait(5_000);
+    assert_eq!(bench.append().closed_through, Some(at("12:15")));
+}
+
+#[test]
+fn a_lane_that_is_behind_closes_when_an_epoch_has_just_become_complete() {
+    let several = || {
+        let mut bench = Bench::fresh(LaneConfig { gather_closes_ms: 5_000, ..config() });
+        bench.place(10, "12:01");
+        bench.place(11, "12:20"); // watermark 12:15
+        assert_eq!(bench.ask(), None);
+        bench.place(12, "12:36"); // watermark 12:31
+        assert_eq!(bench.ask(), None);
+        bench.wait(5_000);
+        assert_eq!(bench.ask(), None, "the next one may be complete soon");
+        bench
+    };
+    let mut bench = several();
+    bench.place(13, "12:51");
+    assert_eq!(bench.append().closed_through, Some(at("12:45")));
+    let mut bench = several();
+    bench.wait(5_000);
+    assert_eq!(bench.append().closed_through, Some(at("12:30")));
+}
+
+#[test]
 fn a_lane_at_the_end_of_the_log_closes_at_once() {
     let mut bench = Bench::fresh(LaneConfig { gather_closes_ms: 5_000, ..config() });
     bench.place(10, "12:01");
     bench.place(11, "12:20");
-    assert_eq!(bench.ask(), None);
+    assert!(bench.ask().is_none() && bench.lane.is_gathering());
     bench.tell(Input::AtEnd { offset: Offset(12) });
+    assert!(!bench.lane.is_gathering());
     assert_eq!(bench.append().closed_through, Some(at("12:15")));
 }
 
