@@ -23,7 +23,7 @@ use streams_to_parquet::parquet::{
 };
 use streams_to_parquet::partition::{Buckets, PartitionBy, hive};
 use streams_to_parquet::record::timestamp::{TimeUnit, TimestampParser};
-use streams_to_parquet::record::{Columns, Coordinates, Decoder, DecoderOptions, OnMisfit};
+use streams_to_parquet::record::{Columns, Coordinates, Decoder, DecoderOptions, OnMisfit, Record, Rejection};
 use streams_to_parquet::schema::Schema;
 use streams_to_parquet::schema::infer::infer;
 
@@ -51,11 +51,16 @@ fn decoder(schema: &Arc<Schema>) -> Decoder {
 }
 
 fn decode(decoder: &mut Decoder, events: &[Vec<u8>], columns: &mut Columns) -> Vec<EventTime> {
-    let one = |(offset, event): (i64, &Vec<u8>)| {
-        let at = Coordinates { offset: Offset(offset), kafka_timestamp_ms: 1_795_367_416_500 };
-        decoder.decode(Some(event), at, columns).expect("a real event")
+    let at = |offset| Coordinates { offset: Offset(offset), kafka_timestamp_ms: 1_795_367_416_500 };
+    let all =
+        (0..).zip(events).map(|(offset, event)| Record { coordinates: at(offset), key: None, value: Some(event) });
+    let mut times = Vec::with_capacity(events.len());
+    let place = |_: &Record<'_>, time: Result<EventTime, Rejection>| {
+        times.push(time.expect("a real event"));
+        true
     };
-    (0..).zip(events).map(one).collect()
+    decoder.decode_all(all, columns, place).expect("room");
+    times
 }
 
 fn buckets(schema: &Schema) -> Buckets {

@@ -12,6 +12,7 @@ mod group;
 mod guard;
 mod instance;
 mod io;
+mod letters;
 mod marking;
 mod publisher;
 mod pulse;

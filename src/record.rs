@@ -23,6 +23,7 @@ mod columns;
 mod compare;
 mod dead_letters;
 mod decode;
+mod fill;
 pub(crate) mod json;
 mod layout;
 mod lookup;
@@ -58,6 +59,17 @@ impl Coordinates {
     pub fn kafka_time(&self) -> Option<EventTime> {
         (self.kafka_timestamp_ms >= 0).then(|| EventTime::from_ms(self.kafka_timestamp_ms))
     }
+}
+
+/// A record of a Kafka partition.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// Where it lies.
+    pub coordinates: Coordinates,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its value; `None` is a null, not an empty value.
+    pub value: Option<&'a [u8]>,
 }
 
 /// What becomes of a record with a value that does not fit its column.

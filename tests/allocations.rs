@@ -14,9 +14,10 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use flate2::read::GzDecoder;
 use streams_to_parquet::engine::state::Offset;
+use streams_to_parquet::engine::time::EventTime;
 use streams_to_parquet::partition::{Buckets, PartitionBy};
 use streams_to_parquet::record::timestamp::{TimeUnit, TimestampParser};
-use streams_to_parquet::record::{Columns, Coordinates, Decoder, DecoderOptions, OnMisfit};
+use streams_to_parquet::record::{Columns, Coordinates, Decoder, DecoderOptions, OnMisfit, Record, Rejection};
 use streams_to_parquet::schema::infer::infer;
 
 /// What growing buffers may cost: one allocation for a hundred events.
@@ -31,15 +32,23 @@ fn events() -> Vec<Vec<u8>> {
 struct Stage {
     decoder: Decoder,
     columns: Columns,
+    times: Vec<EventTime>,
     buckets: Buckets,
 }
 
 impl Stage {
     fn take(&mut self, events: &[Vec<u8>]) {
-        for (offset, event) in (0..).zip(events) {
-            let at = Coordinates { offset: Offset(offset), kafka_timestamp_ms: 1_795_367_416_500 };
-            let time = self.decoder.decode(Some(event), at, &mut self.columns).unwrap();
-            self.buckets.bucket(&self.columns, self.columns.len() - 1, time);
+        let at = |offset| Coordinates { offset: Offset(offset), kafka_timestamp_ms: 1_795_367_416_500 };
+        let all =
+            (0..).zip(events).map(|(offset, event)| Record { coordinates: at(offset), key: None, value: Some(event) });
+        let (first, times) = (self.columns.len(), &mut self.times);
+        let place = |_: &Record<'_>, time: Result<EventTime, Rejection>| {
+            times.push(time.unwrap());
+            true
+        };
+        self.decoder.decode_all(all, &mut self.columns, place).unwrap();
+        for (row, time) in (first..).zip(self.times.drain(..)) {
+            self.buckets.bucket(&self.columns, row, time);
         }
     }
 }
@@ -58,7 +67,7 @@ fn an_event_is_decoded_and_routed_without_an_allocation() {
     };
     let decoder = Decoder::new(Arc::new(schema), options);
     let columns = decoder.columns();
-    let mut stage = Stage { decoder, columns, buckets: Buckets::new(by) };
+    let mut stage = Stage { decoder, columns, times: Vec::new(), buckets: Buckets::new(by) };
     let (first, rest) = events.split_at(events.len() / 2);
     stage.take(first);
     let counted = allocation_counter::measure(|| stage.take(rest));

@@ -1,26 +1,30 @@
 //! A lane at work: the engine's [`Lane`], its rows in memory, and the carrying out of what it asks for.
 
 use std::collections::BTreeMap;
+use std::iter::Peekable;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arrow::error::ArrowError;
 use bytes::Bytes;
 
 use super::budget::{Budget, Holding};
 use super::clock;
 use super::draft::Draft;
 use super::io::Io;
+use super::letters::Letters;
 use super::tally::Tally;
 use super::topic::Topic;
 use crate::engine::commit::{CommitMetadata, Committed};
 use crate::engine::event::{Action, Input, TakeOver, Ticket};
 use crate::engine::lane::{Lane, Placement};
 use crate::engine::state::{EntryNumber, EntryRef, LaneState, Offset, Scope};
-use crate::kafka::ffi::{Content as Received, Message};
+use crate::engine::time::EventTime;
+use crate::kafka::ffi::{Content as Received, Message, Run};
 use crate::kafka::member::{CommitRequest, TopicPartition};
 use crate::metrics::LaneMetrics;
-use crate::parquet::{Content, DeadRows, EntryRows, RowTag};
+use crate::parquet::{Content, EntryRows, RowTag};
 use crate::partition::Buckets;
-use crate::record::{Columns, Coordinates, DeadLetters, Decoder, Reason, Rejection};
+use crate::record::{Columns, Coordinates, Decoder, Reason, Record, Rejection};
 
 /// The bytes of the entry under way, kept until the store says what became of them.
 pub(super) type Kept = Arc<Mutex<Option<(EntryRef, Bytes)>>>;
@@ -68,9 +72,9 @@ impl Default for LaneStatus {
 /// The most bytes of keys and values that are taken between two cuts: a column of text, whose offsets have 32 bits, cannot overflow.
 const MOST_BYTES: usize = 512 << 20;
 
-/// A record that found no room: it is taken again after the next cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct NoRoom;
+fn bytes(key: Option<&[u8]>, value: Option<&[u8]>) -> usize {
+    key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len)
+}
 
 /// A lane at work.
 #[derive(Debug)]
@@ -83,9 +87,9 @@ pub(super) struct Runner {
     tags: Vec<RowTag>,
     scopes: Vec<Scope>,
     buckets: Buckets,
-    dead: DeadLetters,
-    dead_buckets: Vec<u32>,
-    dead_values: Vec<Vec<Option<String>>>,
+    letters: Letters,
+    /// Rows that have no tag yet: none between two calls.
+    placed: Vec<(Scope, EventTime)>,
     kept: Kept,
     memory: Holding,
     budget: Arc<Budget>,
@@ -145,9 +149,8 @@ impl Runner {
             tags: Vec::new(),
             scopes: Vec::new(),
             buckets: Buckets::new(topic.partition_by.clone()),
-            dead: DeadLetters::new(),
-            dead_buckets: Vec::new(),
-            dead_values: Vec::new(),
+            letters: Letters::default(),
+            placed: Vec::new(),
             kept: Kept::default(),
             memory: budget.hold(0),
             budget: Arc::clone(budget),
@@ -170,22 +173,34 @@ impl Runner {
         }
     }
 
-    /// Takes what librdkafka handed over.
-    pub(super) fn take(&mut self, message: &Message<'_>) -> Result<(), NoRoom> {
-        let offset = Offset(message.offset);
-        match message.content {
-            Received::Record { key, value, timestamp_ms } => {
-                let Some(from) = self.lane.reads_from() else { return Ok(()) };
-                if offset < from {
-                    return Ok(());
+    /// Takes what librdkafka handed over; returns how much of it. What is left found no room, and is taken again after the next cut.
+    pub(super) fn take(&mut self, run: &Run<'_>) -> usize {
+        let mut messages = run.iter().peekable();
+        let mut taken = 0;
+        while let Some(Message { offset, content }) = messages.peek().copied() {
+            let took = match content {
+                Received::Record { .. } => self.records(&mut messages),
+                Received::End | Received::Error(_) => {
+                    messages.next();
+                    self.event(Offset(offset), content);
+                    1
                 }
-                let coordinates = Coordinates { offset, kafka_timestamp_ms: timestamp_ms };
-                self.record(coordinates, key, value)
+            };
+            if took == 0 {
+                self.tell(Input::Flush);
+                break;
             }
+            taken += took;
+        }
+        taken
+    }
+
+    fn event(&mut self, offset: Offset, content: Received<'_>) {
+        match content {
+            Received::Record { .. } => {}
             Received::End => {
                 self.log_end = Some(offset);
                 self.tell(Input::AtEnd { offset });
-                Ok(())
             }
             Received::Error(code) => {
                 tracing::warn!(
@@ -194,60 +209,83 @@ impl Runner {
                 );
                 self.given_up = true;
                 self.tell(Input::Interrupted);
-                Ok(())
             }
         }
     }
 
-    fn record(&mut self, coordinates: Coordinates, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<(), NoRoom> {
-        let bytes = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
-        if self.taken_bytes + bytes > MOST_BYTES && self.taken_bytes > 0 {
-            return Err(NoRoom);
+    /// Takes the records that come first; returns how many, which is none if the next one finds no room.
+    fn records<'a>(&mut self, messages: &mut Peekable<impl Iterator<Item = Message<'a>>>) -> usize {
+        // What the lane does not want, or has taken before, needs no room.
+        let from = self.lane.reads_from();
+        let (mut taken, mut taken_bytes, mut value_bytes) = (0, self.taken_bytes, 0);
+        let is_skipped = |message: &Message<'_>| {
+            matches!(message.content, Received::Record { .. }) && from.is_none_or(|from| message.offset < from.0)
+        };
+        while messages.next_if(is_skipped).is_some() {
+            taken += 1;
         }
-        self.taken_bytes += bytes;
-        let row = self.columns.len();
-        match self.decoder.decode(value, coordinates, &mut self.columns) {
-            Ok(time) => match self.lane.place(coordinates.offset, time, coordinates.kafka_time(), bytes) {
-                Placement::Row(scope) => {
-                    let bucket = self.buckets.bucket(&self.columns, row, time);
-                    let scope = self.scope(scope);
-                    self.tags.push(RowTag { scope, bucket });
-                }
-                Placement::LateDeadLetter => {
-                    self.columns.truncate(row);
-                    let detail = format!("event time {time} belongs to an epoch that was closed already");
-                    self.keep(coordinates, key, value, &Rejection::new(Reason::Late, detail));
-                }
-                Placement::Dropped => self.columns.truncate(row),
-            },
-            Err(rejection) => {
-                self.lane.dead_letter(coordinates.offset, bytes);
-                self.keep(coordinates, key, value, &rejection);
+        let next = || {
+            let room = |bytes| taken_bytes == 0 || taken_bytes + bytes <= MOST_BYTES;
+            let message = messages.next_if(|message| match message.content {
+                Received::Record { key, value, .. } => room(bytes(key, value)),
+                Received::End | Received::Error(_) => false,
+            })?;
+            let Received::Record { key, value, timestamp_ms } = message.content else { return None };
+            taken += 1;
+            taken_bytes += bytes(key, value);
+            value_bytes += value.map_or(0, <[u8]>::len);
+            let coordinates = Coordinates { offset: Offset(message.offset), kafka_timestamp_ms: timestamp_ms };
+            Some(Record { coordinates, key, value })
+        };
+        let first = self.columns.len();
+        let (lane, letters, placed) = (&mut self.lane, &mut self.letters, &mut self.placed);
+        let mut no_room = None;
+        let decoded = self.decoder.decode_all(std::iter::from_fn(next), &mut self.columns, |record, outcome| {
+            let Record { coordinates, key, value } = *record;
+            if lane.reads_from().is_none_or(|from| coordinates.offset < from) {
+                return false;
             }
-        }
-        self.metrics.bytes.inc_by(u64::try_from(value.map_or(0, <[u8]>::len)).unwrap_or(0));
-        Ok(())
-    }
-
-    /// Keeps a dead letter: with its bytes, its coordinates and the reason.
-    fn keep(&mut self, coordinates: Coordinates, key: Option<&[u8]>, value: Option<&[u8]>, rejection: &Rejection) {
-        self.metrics.count_dead_letters(rejection.reason.as_str(), 1);
-        // Without a Kafka timestamp the letter lies in 1970: a folder that says so.
-        let at = coordinates.kafka_time().unwrap_or(crate::engine::time::EventTime(0)).civil();
-        let values = vec![Some(at.year.to_string()), Some(at.month.to_string()), Some(at.day.to_string())];
-        let bucket = self.dead_values.iter().position(|known| *known == values).unwrap_or_else(|| {
-            self.dead_values.push(values);
-            self.dead_values.len() - 1
+            let bytes = bytes(key, value);
+            let rejection = match outcome {
+                Ok(time) => match lane.place(coordinates.offset, time, coordinates.kafka_time(), bytes) {
+                    Placement::Row(scope) => {
+                        placed.push((scope, time));
+                        return true;
+                    }
+                    Placement::Dropped => return false,
+                    Placement::LateDeadLetter => {
+                        let detail = format!("event time {time} belongs to an epoch that was closed already");
+                        Rejection::new(Reason::Late, detail)
+                    }
+                },
+                Err(rejection) => {
+                    lane.dead_letter(coordinates.offset, bytes);
+                    rejection
+                }
+            };
+            self.metrics.count_dead_letters(rejection.reason.as_str(), 1);
+            if !letters.keep(record, &rejection) {
+                no_room = Some(coordinates.offset);
+            }
+            false
         });
-        if !self.dead.push(coordinates, key, value, rejection.reason, &rejection.detail) {
-            // Cannot be: MOST_BYTES leaves room. A record must not be lost all the same.
-            return self.io.fail(format!(
-                "no room for a dead letter of {} at offset {}",
-                self.place(),
-                coordinates.offset
-            ));
+        // Neither can be: MOST_BYTES leaves room. A record must not be lost all the same.
+        if let Some(offset) = no_room {
+            self.io.fail(format!("no room for a dead letter of {} at offset {offset}", self.place()));
         }
-        self.dead_buckets.push(u32::try_from(bucket).unwrap_or(u32::MAX));
+        if let Err(rejection) = decoded {
+            self.io.fail(format!("no room for a row of {}: {rejection}", self.place()));
+        }
+        self.taken_bytes = taken_bytes;
+        self.metrics.bytes.inc_by(u64::try_from(value_bytes).unwrap_or(0));
+        let mut placed = std::mem::take(&mut self.placed);
+        for (row, (scope, time)) in (first..).zip(placed.drain(..)) {
+            let bucket = self.buckets.bucket(&self.columns, row, time);
+            let scope = self.scope(scope);
+            self.tags.push(RowTag { scope, bucket });
+        }
+        self.placed = placed;
+        taken
     }
 
     fn scope(&mut self, scope: Scope) -> u32 {
@@ -355,8 +393,12 @@ impl Runner {
         }
     }
 
-    fn cut(&mut self) -> Result<Content, arrow::error::ArrowError> {
+    fn cut(&mut self) -> Result<Content, ArrowError> {
         self.taken_bytes = 0;
+        let (rows, placed) = (self.columns.len(), self.tags.len());
+        if rows != placed {
+            return Err(ArrowError::ComputeError(format!("there are {rows} rows, and {placed} were placed")));
+        }
         let rows = if self.columns.is_empty() {
             None
         } else {
@@ -366,15 +408,7 @@ impl Runner {
         let mut buckets: Vec<Vec<Option<String>>> = (0..self.buckets.len())
             .map(|bucket| self.buckets.values(u32::try_from(bucket).unwrap_or(0)).to_vec())
             .collect();
-        let dead = if self.dead.is_empty() {
-            None
-        } else {
-            let shift = u32::try_from(buckets.len()).unwrap_or(u32::MAX);
-            let mut own = std::mem::take(&mut self.dead_buckets);
-            own.iter_mut().for_each(|bucket| *bucket += shift);
-            buckets.append(&mut self.dead_values);
-            Some(DeadRows { rows: self.dead.finish()?, buckets: own })
-        };
+        let dead = self.letters.cut(&mut buckets)?;
         self.buckets.clear();
         let partition_by = self.topic.partition_by.names().to_vec();
         Ok(Content { partition_by, scopes: std::mem::take(&mut self.scopes), buckets, rows, dead })
@@ -387,9 +421,7 @@ impl Runner {
         self.tags = Vec::new();
         self.scopes.clear();
         self.buckets.clear();
-        self.dead = DeadLetters::new();
-        self.dead_buckets = Vec::new();
-        self.dead_values.clear();
+        self.letters = Letters::default();
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
@@ -446,7 +478,7 @@ impl Runner {
 
     /// Returns the memory that rows, dead letters and their buckets hold.
     pub(super) fn bytes(&self) -> usize {
-        self.columns.bytes() + self.dead.bytes() + self.buckets.bytes() + self.tags.capacity() * size_of::<RowTag>()
+        self.columns.bytes() + self.letters.bytes() + self.buckets.bytes() + self.tags.capacity() * size_of::<RowTag>()
     }
 
     /// Makes Kafka serve the partition from `offset` on. Only the thread that takes the records may do this, and what it had taken before

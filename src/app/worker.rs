@@ -176,30 +176,18 @@ impl Worker {
     }
 
     /// Takes records from `next` on; returns the first that found no room.
-    fn take(&mut self, batch: &Batch, next: usize) -> usize {
-        let mut taken = next;
-        let mut last: Option<(TopicPartition, &mut Runner)> = None;
-        for message in batch.iter().skip(next) {
-            let same = last.as_ref().is_some_and(|(partition, _)| {
-                partition.partition.0 == message.partition && *partition.topic == *message.topic
-            });
-            if !same {
-                drop(last.take());
-                let partition =
-                    TopicPartition { topic: message.topic.into(), partition: PartitionId(message.partition) };
-                // A record of a partition that is not ours any more is nobody's here.
-                let runner = if self.outdated.contains(&partition) { None } else { self.runners.get_mut(&partition) };
-                last = runner.map(|runner| (partition, runner));
+    fn take(&mut self, batch: &Batch, mut next: usize) -> usize {
+        while let Some(run) = batch.run(next) {
+            let partition = TopicPartition { topic: run.topic.into(), partition: PartitionId(run.partition) };
+            // A record of a partition that is not ours any more is nobody's here.
+            let runner = if self.outdated.contains(&partition) { None } else { self.runners.get_mut(&partition) };
+            let taken = runner.map_or(run.len(), |runner| runner.take(&run));
+            next += taken;
+            if taken < run.len() {
+                break;
             }
-            if let Some((_, runner)) = &mut last
-                && runner.take(&message).is_err()
-            {
-                runner.tell(Input::Flush);
-                return taken;
-            }
-            taken += 1;
         }
-        taken
+        next
     }
 
     /// When rows take more than this worker's part of the memory, the largest lane appends early. What is being written already does not

@@ -173,13 +173,42 @@ pub struct Batch {
 // SAFETY: the messages are owned by the batch alone, and librdkafka lets any thread read and destroy them.
 unsafe impl Send for Batch {}
 
-/// One element of a [`Batch`].
+/// Elements of a [`Batch`] that stand side by side and are of one partition, in the order of its log.
 #[derive(Debug, Clone, Copy)]
-pub struct Message<'a> {
+pub struct Run<'a> {
     /// The topic, as librdkafka names it.
     pub topic: &'a str,
     /// The partition.
     pub partition: i32,
+    /// At least one; all of them valid.
+    messages: &'a [*mut rd::rd_kafka_message_t],
+}
+
+impl<'a> Run<'a> {
+    /// Returns how many there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// Returns them.
+    pub fn iter(&self) -> impl Iterator<Item = Message<'a>> {
+        self.messages.iter().filter_map(|message| {
+            // SAFETY: the pointers are messages of a batch that is borrowed for `'a`.
+            unsafe { message.as_ref().map(|message| read(message)) }
+        })
+    }
+}
+
+/// One element of a [`Batch`].
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
     /// The record's offset; for the log's end the next offset that will be written.
     pub offset: i64,
     /// What it is.
@@ -223,11 +252,22 @@ impl Batch {
         self.count == 0
     }
 
-    /// Returns them in the order of their partitions' logs.
-    pub fn iter(&self) -> impl Iterator<Item = Message<'_>> {
-        self.messages.iter().take(self.count).filter_map(|message| {
-            // SAFETY: the first `count` pointers are messages that we own until `clear`, which needs `&mut self`.
-            unsafe { message.as_ref().map(|message| read(message)) }
+    /// Returns those from `from` on that are of one partition; `None` if there are no more.
+    #[must_use]
+    pub fn run(&self, from: usize) -> Option<Run<'_>> {
+        // SAFETY: the first `count` pointers are messages that we own until `clear`, which needs `&mut self`.
+        let view = |message: &*mut rd::rd_kafka_message_t| unsafe { message.as_ref() };
+        let messages = self.messages.get(from..self.count)?;
+        let first = messages.first().and_then(view)?;
+        let same = |message: &rd::rd_kafka_message_t| message.partition == first.partition && message.rkt == first.rkt;
+        let length = messages.iter().map_while(view).take_while(|message| same(message)).count();
+        // SAFETY: topic handles live as long as their messages, and their names as long as they do.
+        let topic =
+            unsafe { if first.rkt.is_null() { c"" } else { CStr::from_ptr(rd::rd_kafka_topic_name(first.rkt)) } };
+        Some(Run {
+            topic: topic.to_str().unwrap_or(""),
+            partition: first.partition,
+            messages: messages.get(..length).unwrap_or_default(),
         })
     }
 
@@ -251,11 +291,10 @@ impl Drop for Batch {
 /// Views a message.
 ///
 /// # Safety
-/// The message must live for `'a`, and have its topic set, as all messages of a consumer have.
+/// The message must live for `'a`.
 unsafe fn read(message: &rd::rd_kafka_message_t) -> Message<'_> {
     // SAFETY: by contract; key and payload are valid for their lengths, or null.
     unsafe {
-        let topic = if message.rkt.is_null() { c"" } else { CStr::from_ptr(rd::rd_kafka_topic_name(message.rkt)) };
         let content = match message.err {
             rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Content::Record {
                 key: bytes(message.key, message.key_len),
@@ -265,7 +304,7 @@ unsafe fn read(message: &rd::rd_kafka_message_t) -> Message<'_> {
             rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => Content::End,
             code => Content::Error(code.into()),
         };
-        Message { topic: topic.to_str().unwrap_or(""), partition: message.partition, offset: message.offset, content }
+        Message { offset: message.offset, content }
     }
 }
 

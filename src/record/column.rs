@@ -5,6 +5,7 @@
 
 mod flat;
 mod nested;
+mod table;
 mod texts;
 
 use std::fmt;
@@ -23,7 +24,7 @@ use crate::schema::{self, Type};
 
 pub(crate) use flat::{Bits, Bytes, Primitive};
 pub(crate) use nested::{Array, Map, Struct};
-pub(crate) use texts::Texts;
+pub(crate) use texts::{MOST_AT_ONCE, Texts};
 
 /// The values of one field, row after row.
 #[derive(Debug)]

@@ -12,6 +12,7 @@ use arrow::error::ArrowError;
 
 use super::Coordinates;
 use super::column::{Bytes, Column, Primitive};
+use super::value::{Kept, object_text};
 use crate::engine::time::EventTime;
 use crate::schema::{self, Schema};
 
@@ -109,6 +110,15 @@ impl Columns {
     pub(crate) fn key(&self, column: usize, row: usize) -> Option<u32> {
         let Column::Text(texts) = self.fields.get(column)? else { return None };
         texts.key(row)
+    }
+
+    /// Adds what is kept of a row to `_extra`; `false`, and nothing added, if there is no room for it.
+    pub(super) fn push_extra(&mut self, kept: Vec<Kept<'_>>) -> bool {
+        if kept.is_empty() {
+            self.extra.push_null();
+            return true;
+        }
+        self.extra.push(object_text(kept).as_bytes())
     }
 
     /// Ends a row whose fields and `_extra` have been added.

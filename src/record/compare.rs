@@ -3,29 +3,17 @@
 /// Whether two texts are equal. For short ones calling `memcmp` takes longer than comparing.
 #[inline]
 pub(super) fn equal(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
-    if let (Some(head), Some(tail)) = (words::<8>(a, b), last_words::<8>(a, b)) {
-        // The two overlap in texts of less than sixteen bytes.
-        return head && tail && (a.len() <= 16 || a[8..a.len() - 8] == b[8..b.len() - 8]);
-    }
-    match (words::<4>(a, b), last_words::<4>(a, b)) {
-        (Some(head), Some(tail)) => head && tail,
-        _ => a.iter().zip(b).all(|(a, b)| a == b),
-    }
-}
-
-/// Whether the first `N` bytes are equal; `None` if there are fewer.
-#[inline]
-fn words<const N: usize>(a: &[u8], b: &[u8]) -> Option<bool> {
-    Some(a.first_chunk::<N>()? == b.first_chunk::<N>()?)
-}
-
-/// Whether the last `N` bytes are equal; `None` if there are fewer.
-#[inline]
-fn last_words<const N: usize>(a: &[u8], b: &[u8]) -> Option<bool> {
-    Some(a.last_chunk::<N>()? == b.last_chunk::<N>()?)
+    a.len() == b.len()
+        && match a.len() {
+            16.. => {
+                // (Slices of arrays would be compared by `memcmp`.)
+                let mut wholes = a.as_chunks::<16>().0.iter().zip(b.as_chunks::<16>().0);
+                wholes.all(|(a, b)| a == b) && a.last_chunk::<16>() == b.last_chunk::<16>()
+            }
+            8..16 => a.first_chunk::<8>() == b.first_chunk::<8>() && a.last_chunk::<8>() == b.last_chunk::<8>(),
+            4..8 => a.first_chunk::<4>() == b.first_chunk::<4>() && a.last_chunk::<4>() == b.last_chunk::<4>(),
+            0..4 => a.iter().zip(b).all(|(a, b)| a == b),
+        }
 }
 
 #[cfg(test)]

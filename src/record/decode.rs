@@ -1,4 +1,4 @@
-//! One record: taken apart once, checked, and then put into the columns one after the other.
+//! Records: taken apart once, checked, and then handed to [`fill`](super::fill), which puts them into the columns.
 
 use std::borrow::Cow;
 use std::mem::take;
@@ -7,17 +7,20 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::column::Column;
+use super::fill::Group;
 use super::json::{self, MAX_NESTING};
-use super::layout::Layouts;
+use super::layout::{ABSENT, Layouts, Span};
 use super::lookup::Lookup;
 use super::timestamp::TimeError;
-use super::value::{Fit, Kept, object_text, put};
-use super::{Columns, Coordinates, DecoderOptions, OnMisfit, Reason, Rejection};
+use super::value::{Fit, Kept, put};
+use super::{Columns, Coordinates, DecoderOptions, OnMisfit, Reason, Record, Rejection};
 use crate::engine::time::EventTime;
 use crate::schema::Schema;
 
 /// How much of a value a rejection shows, in characters.
 const EXCERPT_CHARS: usize = 80;
+/// The longest value that is parsed, in bytes. Kafka's own records are shorter.
+const MOST_BYTES: usize = 1 << 31;
 
 /// Turns records into rows.
 #[derive(Debug)]
@@ -29,8 +32,8 @@ pub struct Decoder {
     layouts: Layouts,
     /// The column of the timestamp field, if the schema has one.
     time_place: Option<usize>,
-    /// Where in the record the value of each field lies; kept to be used again.
-    slots: Vec<Span>,
+    /// Records that are in no column yet: none between two calls.
+    group: Group<'static>,
     counts: Counts,
 }
 
@@ -43,17 +46,6 @@ pub struct Counts {
     pub unknown_fields: u64,
 }
 
-/// A part of the record, in bytes; an empty one means that there is nothing.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Span {
-    pub(super) start: usize,
-    pub(super) end: usize,
-    /// A value that is no array and no object, and has no escapes.
-    pub(super) is_plain: bool,
-}
-
-pub(super) const ABSENT: Span = Span { start: 0, end: 0, is_plain: false };
-
 impl Decoder {
     /// Returns a decoder for events of `schema`.
     #[must_use]
@@ -63,7 +55,7 @@ impl Decoder {
         let time_place = schema.index_of(&options.timestamp_field);
         let counts = Counts { misfits: vec![0; lookup.len()], unknown_fields: 0 };
         Self {
-            slots: vec![ABSENT; lookup.len()],
+            group: Group::default(),
             schema,
             options,
             max_future_us,
@@ -102,123 +94,127 @@ impl Decoder {
         coordinates: Coordinates,
         columns: &mut Columns,
     ) -> Result<EventTime, Rejection> {
-        let text = text(value)?;
-        let mut slots = take(&mut self.slots);
-        let outcome = self.decode_text(text, &mut slots, coordinates, columns);
-        self.slots = slots;
-        outcome
+        let mut outcome = None;
+        let record = Record { coordinates, key: None, value };
+        let filled = self.decode_all([record], columns, |_, told| {
+            outcome = Some(told);
+            true
+        });
+        filled.and(outcome.unwrap_or_else(|| Err(Rejection::new(Reason::NullValue, "there is no record"))))
     }
 
-    fn decode_text(
+    /// Adds a row to `columns` (made for the same schema) for each of `records` that is an event, in order, unless it is not wanted.
+    ///
+    /// `place` is told of each record, in order, its event time or why it is no row; of an event it says whether its row is wanted.
+    /// The rows are there when this returns, but not yet when `place` is called: several records become rows together, one column after the
+    /// other, which takes a quarter less than one record after the other. Only if misfits are no rows, a row is there first.
+    ///
+    /// # Errors
+    /// A column had no room, and rows that `place` was told of are missing. It cannot be unless a column holds more than 1 GiB.
+    pub fn decode_all<'a>(
         &mut self,
-        text: &str,
-        slots: &mut [Span],
-        coordinates: Coordinates,
+        records: impl IntoIterator<Item = Record<'a>>,
         columns: &mut Columns,
-    ) -> Result<EventTime, Rejection> {
-        let Taken { mut unknown, time } = self.take_apart(text, slots)?;
-        let time = self.event_time(time, coordinates)?;
-
-        let row = columns.len();
-        let base = text.as_ptr().addr();
-        let mut kept: Vec<Kept<'_>> = Vec::new();
-        for (place, (column, span)) in columns.fields.iter_mut().zip(slots).enumerate() {
-            if let Column::Timestamp(times) = column
-                && self.time_place == Some(place)
-            {
-                times.push(time.0);
-                continue;
-            }
-            let raw = text.get(span.start..span.end).unwrap_or_default();
-            if raw.is_empty() {
-                column.push_null();
-                continue;
-            }
-            if let (Column::Text(texts), true) = (&mut *column, span.is_plain)
-                && let Some(text) = raw.strip_prefix('"').and_then(|text| text.strip_suffix('"'))
-                && texts.push(text.as_bytes())
-            {
-                continue;
-            }
-            let beside = match put(column, raw, &self.options.timestamps) {
-                Fit::Whole => continue,
-                Fit::Beside(beside) => Cow::Owned(beside),
-                Fit::Misfit => {
-                    if let Some(count) = self.counts.misfits.get_mut(place) {
-                        *count += 1;
-                    }
-                    if self.options.on_misfit == OnMisfit::DeadLetter {
-                        columns.truncate(row);
-                        return Err(self.misfit(place, raw));
-                    }
-                    column.truncate(row);
-                    column.push_null();
-                    Cow::Borrowed(raw)
-                }
-            };
-            let key = Cow::Borrowed(self.lookup.name(place));
-            kept.push(Kept { position: base + span.start, key, text: beside });
-        }
-        if !unknown.is_empty() {
-            json::keep_last(&mut unknown);
-            self.counts.unknown_fields += u64::try_from(unknown.len()).unwrap_or(u64::MAX);
-            kept.extend(unknown.into_iter().map(|(key, value)| Kept {
-                position: value.as_ptr().addr(),
-                key,
-                text: Cow::Borrowed(value),
-            }));
-        }
-        if kept.is_empty() {
-            columns.extra.push_null();
-        } else if !columns.extra.push(object_text(kept).as_bytes()) {
-            columns.truncate(row);
-            return Err(Rejection::new(Reason::Misfit, "no column has room for what does not fit"));
-        }
-        columns.end_row(coordinates);
-        Ok(time)
+        mut place: impl FnMut(&Record<'a>, Result<EventTime, Rejection>) -> bool,
+    ) -> Result<(), Rejection> {
+        let mut group = take(&mut self.group);
+        let mut records = records.into_iter();
+        let taken = records.try_for_each(|record| self.take(&record, &mut group, columns, &mut place));
+        let filled = taken.and_then(|()| self.fill(&mut group, columns));
+        self.group = group.emptied();
+        filled
     }
 
-    /// Finds the value of every field, and all that is no field. The last of repeated keys wins.
-    fn take_apart<'a>(&mut self, text: &'a str, slots: &mut [Span]) -> Result<Taken<'a>, Rejection> {
-        if let Some(Span { start, end, .. }) = self.layouts.find(text, slots) {
-            return Ok(Taken { unknown: Vec::new(), time: text.get(start..end) });
-        }
-        let taken = self.parse(text, slots)?;
-        self.layouts.learn(text, &self.lookup, self.time_place, &self.options.timestamp_field);
-        Ok(taken)
-    }
-
-    /// Finds them by parsing the whole record.
-    fn parse<'a>(&self, text: &'a str, slots: &mut [Span]) -> Result<Taken<'a>, Rejection> {
-        let base = text.as_ptr().addr();
-        let start = |found: &mut Found<'a, '_>| {
-            found.slots.fill(ABSENT);
-            (found.taken, found.expected, found.deep) = (Taken::default(), 0, false);
+    /// Takes a record into the group if its row is wanted, and fills the columns if the group is full.
+    fn take<'a>(
+        &mut self,
+        record: &Record<'a>,
+        group: &mut Group<'a>,
+        columns: &mut Columns,
+        place: &mut impl FnMut(&Record<'a>, Result<EventTime, Rejection>) -> bool,
+    ) -> Result<(), Rejection> {
+        let found = self.find(record.value, group.next_slots(self.lookup.len()));
+        let timed = found.and_then(|found| Ok((self.event_time(found.time, record.coordinates)?, found)));
+        let (time, found) = match timed {
+            Ok(timed) => timed,
+            Err(rejection) => {
+                place(record, Err(rejection));
+                return Ok(());
+            }
         };
-        let mut found = Found { slots, taken: Taken::default(), expected: 0, deep: false };
-        start(&mut found);
-        let read = json::members_quickly(text, &mut found, start, |found, key, value| {
+        let unknown = u64::try_from(found.unknown.len()).unwrap_or(u64::MAX);
+        match self.options.on_misfit {
+            OnMisfit::Extra => {
+                if !place(record, Ok(time)) {
+                    return Ok(());
+                }
+                self.counts.unknown_fields += unknown;
+                group.push(record, found, time);
+                if group.is_full() { self.fill(group, columns) } else { Ok(()) }
+            }
+            OnMisfit::DeadLetter => {
+                // Whether it is a row is known when it is in the columns.
+                let row = columns.len();
+                group.push(record, found, time);
+                let filled = self.fill(group, columns);
+                self.counts.unknown_fields += if filled.is_ok() { unknown } else { 0 };
+                if !place(record, filled.map(|()| time)) {
+                    columns.truncate(row);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Finds the value of every field by one of the layouts, or by parsing the record.
+    fn find<'a>(&mut self, value: Option<&'a [u8]>, slots: &mut [Span]) -> Result<Found<'a>, Rejection> {
+        let bytes = value.unwrap_or_default();
+        // A tombstone says nothing of how records are written.
+        if !bytes.is_empty()
+            && let Some(time) = self.layouts.find(bytes, slots)
+        {
+            return Ok(Found { is_plain: true, time: str::from_utf8(time.of(bytes)).ok(), unknown: Vec::new() });
+        }
+        let text = text(value)?;
+        let found = self.parse(text, slots)?;
+        self.layouts.learn(text, &self.lookup, self.time_place, &self.options.timestamp_field);
+        Ok(found)
+    }
+
+    /// Finds them by parsing the record, and all that is no field. The last of repeated keys wins.
+    fn parse<'a>(&self, text: &'a str, slots: &mut [Span]) -> Result<Found<'a>, Rejection> {
+        let start = |parsing: &mut Parsing<'a, '_>| {
+            parsing.slots.fill(ABSENT);
+            (parsing.time, parsing.expected, parsing.deep) = (None, 0, false);
+            parsing.unknown.clear();
+        };
+        let mut parsing = Parsing { slots, time: None, unknown: Vec::new(), expected: 0, deep: false };
+        start(&mut parsing);
+        let read = json::members_quickly(text, &mut parsing, start, |parsing, key, value| {
             // What nests deeper than the limit has at least two brackets for each level.
-            found.deep |=
+            parsing.deep |=
                 value.len() >= 2 * MAX_NESTING && json::is_nested(value) && json::nests_deeper(value, MAX_NESTING - 1);
-            let place = self.lookup.find(&key, found.expected);
+            let place = self.lookup.find(&key, parsing.expected);
             if place == self.time_place && (place.is_some() || key == self.options.timestamp_field) {
-                found.taken.time = Some(value);
+                parsing.time = Some(value);
             }
             match place {
                 Some(place) => {
-                    found.expected = place + 1;
-                    let start = value.as_ptr().addr() - base;
-                    if let Some(slot) = found.slots.get_mut(place) {
-                        *slot = Span { start, end: start + value.len(), is_plain: false };
+                    parsing.expected = place + 1;
+                    if let Some(slot) = parsing.slots.get_mut(place) {
+                        *slot = Span::new(text, value);
                     }
                 }
-                None => found.taken.unknown.push((key, value)),
+                None => parsing.unknown.push((key, value)),
             }
         });
+        let Parsing { time, mut unknown, deep, .. } = parsing;
         match read {
-            Ok(()) if found.deep => Err(too_deep()),
-            Ok(()) => Ok(found.taken),
+            Ok(()) if deep => Err(too_deep()),
+            Ok(()) => {
+                json::keep_last(&mut unknown);
+                Ok(Found { is_plain: false, time, unknown })
+            }
             Err(error) => Err(not_an_event(text, &error)),
         }
     }
@@ -251,6 +247,55 @@ impl Decoder {
         }
     }
 
+    /// Adds a value, empty if the record has none, to the column of a field; returns what of it the column cannot hold.
+    pub(super) fn put<'a>(&self, place: usize, column: &mut Column, raw: &'a str) -> Option<Beside<'a>> {
+        if raw.is_empty() {
+            column.push_null();
+            return None;
+        }
+        let row = column.len();
+        match put(column, raw, &self.options.timestamps) {
+            Fit::Whole => None,
+            Fit::Beside(text) => Some(Beside { place, raw, text: Cow::Owned(text), is_misfit: false }),
+            Fit::Misfit => {
+                column.truncate(row);
+                column.push_null();
+                Some(Beside { place, raw, text: Cow::Borrowed(raw), is_misfit: true })
+            }
+        }
+    }
+
+    /// Counts the values that do not fit.
+    ///
+    /// # Errors
+    /// There is one, and the operator wants no such rows.
+    pub(super) fn count_misfits<'a>(
+        &mut self,
+        mut beside: impl Iterator<Item = &'a Beside<'a>>,
+    ) -> Result<(), Rejection> {
+        beside.by_ref().filter(|beside| beside.is_misfit).try_for_each(|Beside { place, raw, .. }| {
+            if let Some(count) = self.counts.misfits.get_mut(*place) {
+                *count += 1;
+            }
+            if self.options.on_misfit == OnMisfit::DeadLetter { Err(self.misfit(*place, raw)) } else { Ok(()) }
+        })
+    }
+
+    /// Returns what a column could not hold, with the name of its field.
+    pub(super) fn kept<'a>(&'a self, Beside { place, raw, text, .. }: Beside<'a>) -> Kept<'a> {
+        Kept { position: raw.as_ptr().addr(), key: Cow::Borrowed(self.lookup.name(place)), text }
+    }
+
+    /// Returns the number of fields.
+    pub(super) fn fields(&self) -> usize {
+        self.lookup.len()
+    }
+
+    /// Returns the column that holds the event time, if there is one.
+    pub(super) const fn time_place(&self) -> Option<usize> {
+        self.time_place
+    }
+
     fn misfit(&self, place: usize, raw: &str) -> Rejection {
         let kind = self.schema.fields().get(place).map(|field| field.kind.to_string()).unwrap_or_default();
         let name = self.lookup.name(place);
@@ -258,21 +303,32 @@ impl Decoder {
     }
 }
 
+/// What the column of a field cannot hold of a value.
+pub(super) struct Beside<'a> {
+    place: usize,
+    raw: &'a str,
+    text: Cow<'a, str>,
+    is_misfit: bool,
+}
+
 /// What has been found in a record so far.
-struct Found<'a, 's> {
+struct Parsing<'a, 's> {
     slots: &'s mut [Span],
-    taken: Taken<'a>,
+    time: Option<&'a str>,
+    unknown: Vec<(Cow<'a, str>, &'a str)>,
     /// The place of the field that the next key is likely to name.
     expected: usize,
     deep: bool,
 }
 
-/// What a record holds apart from the fields of the schema.
-#[derive(Default)]
-struct Taken<'a> {
-    unknown: Vec<(Cow<'a, str>, &'a str)>,
+/// What was found in a record, beside the values of its fields.
+pub(super) struct Found<'a> {
+    /// No value is nested, and none has escapes.
+    pub(super) is_plain: bool,
     /// The value of the timestamp field.
     time: Option<&'a str>,
+    /// What is no field, each key once.
+    pub(super) unknown: Vec<(Cow<'a, str>, &'a str)>,
 }
 
 /// Returns the value as text, if there is any.
@@ -280,6 +336,9 @@ fn text(value: Option<&[u8]>) -> Result<&str, Rejection> {
     let value = value.ok_or_else(|| Rejection::new(Reason::NullValue, "the record has no value"))?;
     if value.is_empty() {
         return Err(Rejection::new(Reason::EmptyValue, "the value has no bytes"));
+    }
+    if value.len() > MOST_BYTES {
+        return Err(Rejection::new(Reason::NotJson, format!("the value has more than {MOST_BYTES} bytes")));
     }
     let text = str::from_utf8(value).map_err(|error| Rejection::new(Reason::NotUtf8, error.to_string()))?;
     if text.starts_with('\u{feff}') {
@@ -305,6 +364,10 @@ fn not_an_event(text: &str, error: &serde_json::Error) -> Rejection {
         }
         _ => Rejection::new(Reason::NotJson, error.to_string()),
     }
+}
+
+pub(super) fn no_room() -> Rejection {
+    Rejection::new(Reason::Misfit, "no column has room for what does not fit")
 }
 
 fn too_deep() -> Rejection {

@@ -8,7 +8,6 @@
 //! What a layout finds in a record is what the parser finds in it.
 
 use super::compare::equal;
-use super::decode::{ABSENT, Span};
 use super::json::plain::{self, value_end};
 use super::lookup::Lookup;
 
@@ -22,6 +21,31 @@ const MISSES: u32 = 16;
 const PATIENCE: u32 = 64;
 /// of this many records.
 const PAUSE: u32 = 4_096;
+
+/// A part of a record, in bytes; an empty one means that there is nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    start: u32,
+    end: u32,
+}
+
+pub(super) const ABSENT: Span = Span { start: 0, end: 0 };
+
+impl Span {
+    /// Returns the part of `whole` that `part` is: it must lie in it.
+    pub(super) fn new(whole: &str, part: &str) -> Self {
+        let start = part.as_ptr().addr() - whole.as_ptr().addr();
+        // No record that is parsed is longer than 2 GiB.
+        let index = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Self { start: index(start), end: index(start + part.len()) }
+    }
+
+    /// Returns this part of a record.
+    pub(super) fn of(self, record: &[u8]) -> &[u8] {
+        let index = |at: u32| usize::try_from(at).unwrap_or(usize::MAX);
+        record.get(index(self.start)..index(self.end)).unwrap_or_default()
+    }
+}
 
 /// What a record consists of: what stands before each value, and behind the last.
 #[derive(Debug)]
@@ -71,26 +95,27 @@ impl Layout {
     }
 
     /// Finds the values of a record of this layout, and returns that of the event time; `None`, with any `slots`, if it is of another.
-    fn find(&self, text: &str, slots: &mut [Span]) -> Option<Span> {
-        let bytes = text.as_bytes();
+    #[inline]
+    fn find(&self, bytes: &[u8], slots: &mut [Span]) -> Option<Span> {
         slots.fill(ABSENT);
-        let (mut at, mut time) = (0, ABSENT);
+        let (mut at, mut time, mut high) = (0, ABSENT, 0);
         for step in &self.steps {
             let start = at + step.before.len();
             if !equal(bytes.get(at..start)?, &step.before) {
                 return None;
             }
-            let end = value_end(bytes, start)?;
-            let span = Span { start, end, is_plain: true };
+            at = value_end(bytes, start, &mut high)?;
+            let span = Span { start: u32::try_from(start).ok()?, end: u32::try_from(at).ok()? };
             if let Some(place) = step.place {
                 *slots.get_mut(place)? = span;
             }
             if step.is_time {
                 time = span;
             }
-            at = end;
         }
-        (*bytes.get(at..)? == *self.end).then_some(time)
+        // What lies between the values is UTF-8, and so are values of ASCII.
+        let sound = *bytes.get(at..)? == *self.end && (high == 0 || std::str::from_utf8(bytes).is_ok());
+        sound.then_some(time)
     }
 }
 
@@ -106,14 +131,14 @@ pub(super) struct Layouts {
 }
 
 impl Layouts {
-    /// Finds the values of a record by one of the layouts, and returns that of the event time.
-    pub(super) fn find(&mut self, text: &str, slots: &mut [Span]) -> Option<Span> {
+    /// Finds the values of a record by one of the layouts, and returns that of the event time. The record is UTF-8 then.
+    pub(super) fn find(&mut self, bytes: &[u8], slots: &mut [Span]) -> Option<Span> {
         if self.pause > 0 {
             self.pause -= 1;
             return None;
         }
         for place in 0..self.known.len() {
-            if let Some(time) = self.known.get(place)?.find(text, slots) {
+            if let Some(time) = self.known.get(place)?.find(bytes, slots) {
                 self.misses = 0;
                 self.known.swap(0, place);
                 return Some(time);
@@ -155,8 +180,8 @@ mod tests {
 
     fn found<'a>(layout: &Layout, text: &'a str) -> Option<[&'a str; 3]> {
         let mut slots = vec![ABSENT; 3];
-        layout.find(text, &mut slots)?;
-        Some([0, 1, 2].map(|place: usize| &text[slots[place].start..slots[place].end]))
+        layout.find(text.as_bytes(), &mut slots)?;
+        Some([0, 1, 2].map(|place: usize| std::str::from_utf8(slots[place].of(text.as_bytes())).unwrap()))
     }
 
     #[test]
@@ -192,7 +217,7 @@ mod tests {
         // The event time need not be a field.
         let layout = Layout::of(r#"{"at":1,"b":2}"#, &Lookup::new(["b"].into_iter()), None, "at").unwrap();
         let mut slots = vec![ABSENT];
-        let time = layout.find(r#"{"at":345,"b":6}"#, &mut slots).unwrap();
+        let time = layout.find(br#"{"at":345,"b":6}"#, &mut slots).unwrap();
         assert_eq!((time.start, time.end, slots[0].start, slots[0].end), (6, 9, 14, 15));
     }
 
@@ -201,14 +226,14 @@ mod tests {
         let (mut layouts, lookup, mut slots) = (Layouts::default(), lookup(), vec![ABSENT; 3]);
         let record = |spaces: usize| format!("{{{}\"at\":1}}", " ".repeat(spaces));
         for spaces in 0..200 {
-            assert!(layouts.find(&record(spaces), &mut slots).is_none());
+            assert!(layouts.find(record(spaces).as_bytes(), &mut slots).is_none());
             layouts.learn(&record(spaces), &lookup, Some(0), "at");
         }
         assert!(layouts.pause > 0 && layouts.known.len() == MOST_LAYOUTS);
         while layouts.pause > 0 {
-            assert!(layouts.find(&record(7), &mut slots).is_none());
+            assert!(layouts.find(record(7).as_bytes(), &mut slots).is_none());
         }
         layouts.learn(&record(7), &lookup, Some(0), "at");
-        assert!(layouts.find(&record(7), &mut slots).is_some());
+        assert!(layouts.find(record(7).as_bytes(), &mut slots).is_some());
     }
 }

@@ -3,11 +3,12 @@
 //! `scripts/fuzz` lets the fuzzer look further.
 
 #![allow(
+    clippy::disallowed_methods,
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
     clippy::wildcard_enum_match_arm,
-    reason = "a test that cannot go on should fail loudly, and say with which file"
+    reason = "a test that cannot go on should fail loudly, and say with which file; how long it looks is told by a variable"
 )]
 
 #[allow(unreachable_pub, reason = "the fuzzer uses it as a library")]
@@ -15,11 +16,12 @@ mod checks;
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 
-/// How often each file of a corpus is changed.
+/// How often each file of a corpus is changed; `FUZZ_CHANGES` says otherwise.
 const CHANGES: u64 = 2_000;
 
 /// The files of the corpus of a check, in the order of their names.
@@ -63,8 +65,9 @@ fn try_corpus(name: &str, check: fn(&[u8])) {
 
 fn try_what_chance_makes_of_it(name: &str, check: fn(&[u8])) {
     let files = corpus(name);
+    let changes = std::env::var("FUZZ_CHANGES").map_or(CHANGES, |changes| changes.parse().unwrap());
     for (place, (file, bytes)) in files.iter().enumerate() {
-        for seed in 0..CHANGES {
+        for seed in 0..changes {
             println!("{file}, seed {seed}");
             let mut random = StdRng::seed_from_u64(seed);
             let other = &files[(place + 1 + random.next_u32() as usize) % files.len()].1;
@@ -72,6 +75,9 @@ fn try_what_chance_makes_of_it(name: &str, check: fn(&[u8])) {
             change(&mut changed, other, &mut random);
             check(&changed);
         }
+    }
+    if name == "decode" {
+        println!("{} records", checks::decode::RECORDS.load(Ordering::Relaxed));
     }
 }
 

@@ -3,7 +3,6 @@
 //! * `read`: a plain poll loop that drops what it reads, until the end of every partition. Its caller measures the process;
 //! * `parts`: keeps some records in memory, decodes them, and encodes their rows as an entry. Prints CPU seconds a million records, as JSON.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -16,14 +15,12 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 
-use streams_to_parquet::engine::state::{
-    ChainId, EntryId, EntryNumber, EntryRef, LaneIdentity, LaneState, Offset, PartitionId, STATE_VERSION, Scope, Totals,
-};
+use streams_to_parquet::engine::state::{LaneIdentity, LaneState, Offset, PartitionId, Scope};
 use streams_to_parquet::engine::time::EpochLength;
 use streams_to_parquet::parquet::{Content, EntryOptions, EntryRows, RowTag, write_entry};
 use streams_to_parquet::partition::{Buckets, PartitionBy};
 use streams_to_parquet::record::timestamp::{TimeUnit, TimestampParser};
-use streams_to_parquet::record::{Coordinates, Decoder, DecoderOptions, OnMisfit};
+use streams_to_parquet::record::{Coordinates, Decoder, DecoderOptions, OnMisfit, Record};
 use streams_to_parquet::schema::infer::infer;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -146,11 +143,17 @@ fn rows(records: &[Vec<u8>], decoder: &mut Decoder, by: &PartitionBy, names: &[S
     let mut columns = decoder.columns();
     let mut buckets = Buckets::new(by.clone());
     let length = EpochLength::from_us(EPOCH_US).ok_or("no length of an epoch")?;
+    let at = |offset| Coordinates { offset: Offset(offset), kafka_timestamp_ms: 0 };
+    let all = (0..).zip(records).map(|(offset, value)| Record { coordinates: at(offset), key: None, value: Some(value) });
+    let mut times = Vec::with_capacity(records.len());
+    let place = |_: &Record<'_>, time| {
+        times.push(time);
+        true
+    };
+    decoder.decode_all(all, &mut columns, place)?;
     let (mut scopes, mut tags) = (Vec::<Scope>::new(), Vec::with_capacity(records.len()));
-    for (offset, record) in records.iter().enumerate() {
-        let coordinates = Coordinates { offset: Offset(i64::try_from(offset)?), kafka_timestamp_ms: 0 };
-        let row = columns.len();
-        let time = decoder.decode(Some(record.as_slice()), coordinates, &mut columns)?;
+    for (row, time) in times.into_iter().enumerate() {
+        let time = time?;
         let scope = Scope::OnTime(length.epoch_of(time));
         let place = scopes.iter().rposition(|known| *known == scope).unwrap_or_else(|| {
             scopes.push(scope);
@@ -166,28 +169,11 @@ fn rows(records: &[Vec<u8>], decoder: &mut Decoder, by: &PartitionBy, names: &[S
 
 /// Returns the state of a lane that has done nothing yet.
 fn state() -> LaneState {
-    let identity = LaneIdentity {
+    LaneState::before_the_first_entry(&LaneIdentity {
         group: String::new(),
         cluster_id: String::new(),
         topic: String::new(),
         topic_id: String::new(),
         partition: PartitionId(0),
-    };
-    LaneState {
-        version: STATE_VERSION,
-        identity,
-        chain: ChainId(0),
-        entry: EntryRef { number: EntryNumber(1), id: EntryId(0) },
-        start: Offset(0),
-        position: Offset(0),
-        max_event_time: None,
-        closed_through: None,
-        waiting: BTreeMap::new(),
-        closes_decided: 0,
-        closes: Vec::new(),
-        totals: Totals::default(),
-        accepted_offset: None,
-        jumps: Vec::new(),
-        given_up: Vec::new(),
-    }
+    })
 }

@@ -24,6 +24,15 @@ impl Nulls {
         self.0.append(valid);
     }
 
+    /// Notes which of some values are there.
+    pub(super) fn push_all<T>(&mut self, values: &[Option<T>]) {
+        if values.iter().all(Option::is_some) {
+            self.0.append_n_non_nulls(values.len());
+        } else {
+            values.iter().for_each(|value| self.push(value.is_some()));
+        }
+    }
+
     pub(super) fn is_valid(&self, row: usize) -> bool {
         row < self.0.len() && self.0.is_valid(row)
     }
@@ -223,6 +232,21 @@ impl Bytes {
         self.values.extend_from_slice(value);
         self.nulls.push(true);
         true
+    }
+
+    /// Adds values; returns how many: fewer, if the column has no room for the next.
+    pub(super) fn push_all(&mut self, values: &[Option<&[u8]>]) -> usize {
+        let mut added = 0;
+        for value in values {
+            let value = value.unwrap_or_default();
+            if !self.ends.push(self.values.len() + value.len()) {
+                break;
+            }
+            self.values.extend_from_slice(value);
+            added += 1;
+        }
+        self.nulls.push_all(values.get(..added).unwrap_or_default());
+        added
     }
 
     pub(crate) fn push_null(&mut self) {

@@ -7,18 +7,18 @@
 use std::mem::take;
 use std::sync::Arc;
 
-use ahash::RandomState;
 use arrow::array::{ArrayRef, DictionaryArray, PrimitiveArray, StringArray};
 use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::UInt32Type;
 use arrow::error::ArrowError;
-use hashbrown::HashTable;
 
 use super::flat::{Bytes, Nulls, tight};
-use crate::record::compare::equal;
+use super::table::Table;
 
 /// After how many rows a column first looks whether its dictionary pays; then each time that it has doubled.
 const FIRST_LOOK: usize = 4_096;
+/// The most values that are added at once.
+pub(crate) const MOST_AT_ONCE: usize = 64;
 
 /// Texts, row after row.
 #[derive(Debug)]
@@ -36,57 +36,34 @@ pub(crate) struct Keys {
     nulls: Nulls,
     /// Each text once, in the order of appearance.
     texts: Bytes,
-    places: HashTable<Place>,
-    hasher: RandomState,
+    table: Table,
     /// The number of rows at which to look whether this pays.
     look_at: usize,
 }
 
-/// Where a text of the dictionary is, beside its key: looking it up touches the fewest places in memory.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    key: u32,
-    start: u32,
-    length: u32,
-}
-
-impl Place {
-    fn of(self, bytes: &[u8]) -> &[u8] {
-        let start = index(self.start);
-        bytes.get(start..start + index(self.length)).unwrap_or_default()
-    }
-}
-
 impl Keys {
     fn new() -> Self {
-        let (keys, places) = (Vec::new(), HashTable::new());
-        // The keys do not depend on the hashes, which nobody outside can foresee.
-        let hasher = RandomState::new();
-        Self { keys, nulls: Nulls::new(), texts: Bytes::new(), places, hasher, look_at: FIRST_LOOK }
+        let (keys, nulls, texts) = (Vec::new(), Nulls::new(), Bytes::new());
+        Self { keys, nulls, texts, table: Table::new(), look_at: FIRST_LOOK }
     }
 
-    /// Adds a value; `false`, and nothing added, if the dictionary has no room for it.
-    fn push(&mut self, text: &[u8]) -> bool {
-        let Some(key) = self.intern(text) else { return false };
-        self.keys.push(key);
-        self.nulls.push(true);
-        true
-    }
-
-    fn intern(&mut self, text: &[u8]) -> Option<u32> {
-        let hash = self.hasher.hash_one(text);
-        let bytes = self.texts.all();
-        if let Some(place) = self.places.find(hash, |place| equal(place.of(bytes), text)) {
-            return Some(place.key);
+    /// Adds values, at most [`MOST_AT_ONCE`]; returns how many: fewer, if the dictionary has no room for the next.
+    fn push_all(&mut self, values: &[Option<&[u8]>]) -> usize {
+        let mut hashes = [0; MOST_AT_ONCE];
+        for (hash, value) in hashes.iter_mut().zip(values) {
+            *hash = value.map_or(0, |text| self.table.hash(text));
         }
-        let key = u32::try_from(self.texts.len()).ok()?;
-        let place = Place { key, start: u32::try_from(bytes.len()).ok()?, length: u32::try_from(text.len()).ok()? };
-        if !self.texts.push(text) {
-            return None;
+        self.table.touch(hashes.get(..values.len()).unwrap_or_default(), self.texts.all());
+        self.keys.reserve(values.len());
+        let before = self.keys.len();
+        for (hash, value) in hashes.iter().zip(values) {
+            let key = value.map_or(Some(0), |text| self.table.intern(*hash, text, &mut self.texts));
+            let Some(key) = key else { break };
+            self.keys.push(key);
         }
-        let (bytes, hasher) = (self.texts.all(), &self.hasher);
-        self.places.insert_unique(hash, place, |place| hasher.hash_one(place.of(bytes)));
-        Some(key)
+        let added = self.keys.len() - before;
+        self.nulls.push_all(values.get(..added).unwrap_or_default());
+        added
     }
 
     /// Whether it is time to look, and most rows have a text of their own.
@@ -116,8 +93,7 @@ impl Keys {
     }
 
     fn bytes(&self) -> usize {
-        let places = self.places.capacity() * (size_of::<Place>() + 1);
-        self.keys.capacity() * size_of::<u32>() + self.nulls.bytes() + self.texts.bytes() + places
+        self.keys.capacity() * size_of::<u32>() + self.nulls.bytes() + self.texts.bytes() + self.table.bytes()
     }
 
     fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
@@ -137,17 +113,24 @@ impl Texts {
     /// Adds a value; `false`, and nothing added, if the column has no room for it.
     #[must_use]
     pub(crate) fn push(&mut self, text: &[u8]) -> bool {
+        self.push_all(&[Some(text)]) == 1
+    }
+
+    /// Adds values, at most [`MOST_AT_ONCE`]; returns how many: fewer, if the column has no room for the next.
+    #[must_use]
+    pub(crate) fn push_all(&mut self, values: &[Option<&[u8]>]) -> usize {
+        if values.is_empty() {
+            return 0;
+        }
+        if let Self::Keys(keys) = self
+            && keys.should_end()
+            && let Some(plain) = keys.spread()
+        {
+            *self = Self::Plain(plain);
+        }
         match self {
-            Self::Plain(plain) => plain.push(text),
-            Self::Keys(keys) => {
-                if keys.should_end()
-                    && let Some(plain) = keys.spread()
-                {
-                    *self = Self::Plain(plain);
-                    return self.push(text);
-                }
-                keys.push(text)
-            }
+            Self::Keys(keys) => keys.push_all(values),
+            Self::Plain(plain) => plain.push_all(values),
         }
     }
 

@@ -3,16 +3,19 @@
 //! Accepts a part of JSON and nothing beyond JSON. Whatever is unusual (an escape, a nested value, an error) is left to the full
 //! parser, which starts again from the beginning.
 
+/// The highest bit of each of eight bytes.
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
 /// Calls `each` with key and value of every member, as [`members`](super::members) does; `None`, after any number of calls, if
 /// `text` is not such an object.
 pub(in crate::record) fn members<'de>(text: &'de str, mut each: impl FnMut(&'de str, &'de str)) -> Option<()> {
-    let bytes = text.as_bytes();
+    let (bytes, high) = (text.as_bytes(), &mut 0);
     let mut at = expect(bytes, 0, b'{')?;
     loop {
         let key = expect(bytes, at, b'"')?;
-        let key_end = string_end(bytes, key)?;
+        let key_end = string_end(bytes, key, high)?;
         let value = skip_space(bytes, expect(bytes, key_end + 1, b':')?);
-        let value_end = value_end(bytes, value)?;
+        let value_end = value_end(bytes, value, high)?;
         each(text.get(key..key_end)?, text.get(value..value_end)?);
         at = skip_space(bytes, value_end);
         match bytes.get(at)? {
@@ -23,10 +26,12 @@ pub(in crate::record) fn members<'de>(text: &'de str, mut each: impl FnMut(&'de 
     }
 }
 
-/// Returns the place behind the value at `at`: a string without escapes, a number, `true`, `false` or `null`.
-pub(in crate::record) fn value_end(bytes: &[u8], at: usize) -> Option<usize> {
+/// Returns the place behind the value at `at`: a string without escapes, a number, `true`, `false` or `null`. In `high` its bytes that are
+/// no ASCII leave a bit.
+#[inline]
+pub(in crate::record) fn value_end(bytes: &[u8], at: usize, high: &mut u64) -> Option<usize> {
     match bytes.get(at)? {
-        b'"' => string_end(bytes, at + 1).map(|quote| quote + 1),
+        b'"' => string_end(bytes, at + 1, high).map(|quote| quote + 1),
         b'-' | b'0'..=b'9' => number_end(bytes, at),
         b't' => literal_end(bytes, at, b"true"),
         b'f' => literal_end(bytes, at, b"false"),
@@ -49,9 +54,13 @@ fn skip_space(bytes: &[u8], mut at: usize) -> usize {
 }
 
 /// Returns the place of the quote that ends the string whose content begins at `at`; `None` if it holds an escape.
-fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
+#[inline]
+fn string_end(bytes: &[u8], mut at: usize, high: &mut u64) -> Option<usize> {
     while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        if let marks @ 1.. = marks_of_eight(u64::from_le_bytes(*chunk)) {
+        let word = u64::from_le_bytes(*chunk);
+        // What follows the string may leave bits, too: they are looked at in vain.
+        *high |= word & HIGH;
+        if let marks @ 1.. = marks_of_eight(word) {
             at += usize::try_from(marks.trailing_zeros() / 8).ok()?;
             return (*bytes.get(at)? == b'"').then_some(at);
         }
@@ -61,15 +70,15 @@ fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
         match bytes.get(at)? {
             b'"' => return Some(at),
             b'\\' | 0..0x20 => return None,
-            _ => at += 1,
+            byte => *high |= u64::from(*byte) & HIGH,
         }
+        at += 1;
     }
 }
 
 /// Returns a word whose lowest bit that is set marks the first of eight bytes that is a quote, a backslash or below a space.
 fn marks_of_eight(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
     let (quote, backslash) = (word ^ (ONES * 0x22), word ^ (ONES * 0x5c));
     let marks = (quote.wrapping_sub(ONES) & !quote)
         | (backslash.wrapping_sub(ONES) & !backslash)

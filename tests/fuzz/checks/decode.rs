@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
@@ -12,7 +13,7 @@ use chrono_tz::Tz;
 use serde_json::value::RawValue;
 use streams_to_parquet::engine::state::Offset;
 use streams_to_parquet::record::timestamp::{TimeUnit, TimestampParser};
-use streams_to_parquet::record::{Coordinates, Decoder, DecoderOptions, OnMisfit, Reason};
+use streams_to_parquet::record::{Coordinates, Decoder, DecoderOptions, OnMisfit, Reason, Record};
 use streams_to_parquet::schema::{Field, Schema, Type};
 
 /// What no JSON holds.
@@ -52,21 +53,30 @@ fn decoder(schema: &Arc<Schema>) -> Decoder {
     Decoder::new(Arc::clone(schema), options)
 }
 
+/// How many records have been checked.
+pub static RECORDS: AtomicU64 = AtomicU64::new(0);
+
 pub fn check(data: &[u8]) {
     let schema = schema();
     let records: Vec<&[u8]> = data.split(|byte| *byte == SEPARATOR).take(MOST_RECORDS).collect();
     let mut seasoned = decoder(&schema);
     let (mut together, mut alone) = (seasoned.columns(), decoder(&schema).columns());
     let mut accepted = Vec::new();
-    for (offset, record) in (0..).zip(&records) {
-        let at = Coordinates { offset: Offset(offset), kafka_timestamp_ms: -1 };
-        let outcome = seasoned.decode(Some(record), at, &mut together);
-        assert_eq!(outcome, decoder(&schema).decode(Some(record), at, &mut alone), "{}", shown(record));
+    RECORDS.fetch_add(records.len() as u64, Ordering::Relaxed);
+    let at = |offset| Coordinates { offset: Offset(offset), kafka_timestamp_ms: -1 };
+    let all =
+        (0..).zip(&records).map(|(offset, record)| Record { coordinates: at(offset), key: None, value: Some(record) });
+    let filled = seasoned.decode_all(all, &mut together, |taken, outcome| {
+        let record = taken.value.unwrap_or_default();
+        let reference = decoder(&schema).decode(Some(record), taken.coordinates, &mut alone);
+        assert_eq!(outcome, reference, "{}", shown(record));
         match outcome {
-            Ok(_) => accepted.push(*record),
+            Ok(_) => accepted.push(record),
             Err(rejection) => is_rightly_rejected(record, rejection.reason),
         }
-    }
+        true
+    });
+    filled.expect("room");
     let (together, alone) = (rows(together.finish()), rows(alone.finish()));
     assert_eq!(together, alone, "{}", shown(data));
     for (row, record) in accepted.into_iter().enumerate() {
