@@ -8,6 +8,10 @@ use crate::engine::time::EventTime;
 use crate::parquet::DeadRows;
 use crate::record::{DeadLetters, Record, Rejection};
 
+const DAY_US: i64 = 86_400_000_000;
+/// What the values of a day take, in bytes, about.
+const DAY_BYTES: usize = 256;
+
 /// Dead letters in memory, and the buckets that they go to: their day, by the Kafka timestamp.
 #[derive(Debug, Default)]
 pub(super) struct Letters {
@@ -17,10 +21,6 @@ pub(super) struct Letters {
     /// The bucket of each day, in days since the Unix epoch.
     days: HashMap<i64, u32>,
 }
-
-const DAY_US: i64 = 86_400_000_000;
-/// What the values of a day take, about.
-const DAY_BYTES: usize = 256;
 
 impl Letters {
     /// Keeps a record: with its bytes, its coordinates and the reason. `false`, and nothing kept, if there is no room.

@@ -269,11 +269,8 @@ impl Decoder {
     ///
     /// # Errors
     /// There is one, and the operator wants no such rows.
-    pub(super) fn count_misfits<'a>(
-        &mut self,
-        mut beside: impl Iterator<Item = &'a Beside<'a>>,
-    ) -> Result<(), Rejection> {
-        beside.by_ref().filter(|beside| beside.is_misfit).try_for_each(|Beside { place, raw, .. }| {
+    pub(super) fn count_misfits<'a>(&mut self, beside: impl Iterator<Item = &'a Beside<'a>>) -> Result<(), Rejection> {
+        beside.filter(|beside| beside.is_misfit).try_for_each(|Beside { place, raw, .. }| {
             if let Some(count) = self.counts.misfits.get_mut(*place) {
                 *count += 1;
             }

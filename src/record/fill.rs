@@ -24,6 +24,7 @@ pub(super) struct Group<'a> {
     spans: Vec<Span>,
     /// What is no field, with the number of the record.
     unknown: Vec<(usize, Kept<'a>)>,
+    /// The size of the records' values.
     bytes: usize,
 }
 
