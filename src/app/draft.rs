@@ -21,6 +21,8 @@ pub(super) struct Draft {
     pub(super) state: LaneState,
     pub(super) take_over: Vec<TakeOver>,
     pub(super) content: Content,
+    /// Event time has gone on by a good part of an epoch since the entry before: the lane is behind, and few entries share an epoch.
+    pub(super) is_long: bool,
 }
 
 /// Why an entry could not be written.
@@ -53,7 +55,7 @@ impl DraftError {
 impl Draft {
     /// Returns the bytes of the entry. Blocks; must not be called on a thread of the runtime.
     pub(super) fn write(self, shelf: &Shelf<'_>) -> Result<Bytes, DraftError> {
-        let Self { state, take_over: wanted, content } = self;
+        let Self { state, take_over: wanted, content, is_long } = self;
         let mut by_entry = BTreeMap::<EntryRef, Vec<Scope>>::new();
         for TakeOver { scope, held } in &wanted {
             for older in held {
@@ -66,7 +68,8 @@ impl Draft {
         }
         let content =
             if older.is_empty() { content } else { take_over(&older, content).map_err(DraftError::of_older)? };
-        write_entry(&state, &content, &EntryOptions::default()).map_err(DraftError::Failed)
+        let options = EntryOptions { is_long, ..EntryOptions::default() };
+        write_entry(&state, &content, &options).map_err(DraftError::Failed)
     }
 }
 

@@ -72,6 +72,9 @@ impl Default for LaneStatus {
 /// The most bytes of keys and values that are taken between two cuts: a column of text, whose offsets have 32 bits, cannot overflow.
 const MOST_BYTES: usize = 512 << 20;
 
+/// An epoch may lie in so many entries, about, and its files still copy the row groups of them all.
+const MOST_ENTRIES_OF_A_COPY: i64 = 4;
+
 fn bytes(key: Option<&[u8]>, value: Option<&[u8]>) -> usize {
     key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len)
 }
@@ -383,14 +386,22 @@ impl Runner {
     /// Takes the rows out of memory and has the entry built and created.
     fn append(&mut self, ticket: Ticket, state: Box<LaneState>, take_over: Vec<TakeOver>) {
         self.count(&state);
+        let is_long = self.is_long(&state);
         let held = self.budget.hold(self.bytes());
         match self.cut() {
             Ok(content) => {
-                let draft = Draft { state: *state, take_over, content };
+                let draft = Draft { state: *state, take_over, content, is_long };
                 self.io.append(ticket, draft, &self.kept, held, &self.metrics);
             }
             Err(error) => self.io.fail(format!("rows of {}: {error}", self.place())),
         }
+    }
+
+    /// Whether the entry with `state` brings event time on by so much that few entries share an epoch.
+    fn is_long(&self, state: &LaneState) -> bool {
+        let least = self.topic.lane.epoch.as_us() / MOST_ENTRIES_OF_A_COPY;
+        let (before, now) = (self.lane.newest().max_event_time, state.max_event_time);
+        before.zip(now).is_some_and(|(before, now)| now.0.saturating_sub(before.0) >= least)
     }
 
     fn cut(&mut self) -> Result<Content, ArrowError> {

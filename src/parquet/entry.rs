@@ -76,6 +76,8 @@ pub struct EntryOptions {
     pub piece_rows: usize,
     /// The same for a piece of what the entry closes, if it holds most of it: the file gets few row groups anyway.
     pub closing_piece_rows: usize,
+    /// The entry holds a good part of each epoch that it has rows of, so that no file gets many row groups, whatever is copied.
+    pub is_long: bool,
     /// The most rows of a row group that is copied.
     pub copied_rows: usize,
     /// Fewer rows are not compressed by Zstandard: below, creating its contexts costs more than it saves.
@@ -88,7 +90,9 @@ impl Default for EntryOptions {
             group_rows: 32_768,
             group_bytes: 32 << 20,
             piece_rows: 20_000,
-            closing_piece_rows: 5_000,
+            // To copy a row group costs about what it costs to decode and encode 200 rows.
+            closing_piece_rows: 1_000,
+            is_long: false,
             copied_rows: 131_072,
             zstd_from_rows: 1_000,
         }

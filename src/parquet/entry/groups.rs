@@ -42,7 +42,7 @@ impl Grouping {
             shared: fit(options.group_bytes, options.group_rows),
             // What is copied is read compressed, and not decoded.
             alone: fit(options.group_bytes.saturating_mul(2), options.copied_rows),
-            piece: options.piece_rows,
+            piece: if options.is_long { options.closing_piece_rows } else { options.piece_rows },
             closing_piece: options.closing_piece_rows,
             closed: closed.map(|close| close.scope).collect(),
         }
@@ -127,5 +127,9 @@ mod tests {
         lane.closes = vec![close(scope, &[9])];
         assert_eq!(shown(&lane, &[3, 7]), ["0..3", "3..10!"]);
         assert_eq!(shown(&lane, &[]), [] as [&str; 0]);
+        // The entry closes nothing, but few entries will share its files.
+        let options = EntryOptions { is_long: true, ..options };
+        let groups = Grouping::new(&state(9), &options, 1).groups(&segments(&[3, 7]));
+        assert_eq!(groups.iter().map(|group| group.is_piece).collect::<Vec<_>>(), [false, true]);
     }
 }
