@@ -96,7 +96,7 @@ impl Encoder {
             return Err(ParquetError::General(format!("column {} has nulls", descr.path())));
         }
         match column {
-            Column::Dictionary(dictionary) => match dictionary.places(rows) {
+            Column::Dictionary(dictionary) => match dictionary.used(rows) {
                 Some(used) => self.dictionary(dictionary, &used, rows, descr),
                 None => self.text(|row| dictionary.text(row), dictionary.nulls(), rows, descr),
             },
@@ -177,7 +177,7 @@ impl Encoder {
         rows: &[u32],
         descr: &ColumnDescPtr,
     ) -> Result<Chunk, ParquetError> {
-        let Used { places, sorted, text_bytes } = used;
+        let Used { keys, places, sorted, text_bytes } = used;
         let mut chunk = ChunkWriter::new(descr, Encoding::RLE_DICTIONARY);
         chunk.count(text_bytes + rows.len() * OFFSET_BYTES);
         self.body.clear();
@@ -187,14 +187,16 @@ impl Encoder {
         chunk.dictionary(&self.body, sorted.len(), &mut self.packer)?;
         let text = |place: u32| sorted.get(index(place)).map_or(&[][..], |key| dictionary.text_of(*key));
         let width = hybrid::width_of(sorted.len().saturating_sub(1));
-        let mut bounds = Bounds::new();
+        let (mut bounds, mut keys) = (Bounds::new(), keys.iter());
         for rows in rows.chunks(PAGE_ROWS) {
             let null = self.begin(rows, dictionary.nulls(), descr);
             self.places.clear();
-            present(rows, dictionary.nulls(), |row| self.places.push(places[index(dictionary.key(row))]));
+            self.places.extend(keys.by_ref().take(rows.len() - null).map(|key| places[index(*key)]));
             self.body.push(width);
             hybrid::encode(&self.places, width, &mut self.body);
-            let page = self.places.iter().min().copied().zip(self.places.iter().max().copied());
+            // Both in one pass that does not wait for comparisons.
+            let (min, max) = self.places.iter().fold((u32::MAX, 0), |(min, max), at| (min.min(*at), max.max(*at)));
+            let page = (!self.places.is_empty()).then_some((min, max));
             if let Some((min, max)) = page {
                 bounds.add(min, max);
             }

@@ -93,6 +93,8 @@ pub(in crate::parquet) struct Dictionary {
 
 /// What of a dictionary some rows use.
 pub(super) struct Used {
+    /// The keys of the rows that are not null.
+    pub(super) keys: Vec<u32>,
     /// For each key its place in `sorted`; for one that is not used some number.
     pub(super) places: Vec<u32>,
     /// The keys in the order of their texts.
@@ -165,26 +167,25 @@ impl Dictionary {
     }
 
     /// Returns what of the dictionary `rows` use; `None` if most of them have a text of their own.
-    pub(super) fn places(&self, rows: &[u32]) -> Option<Used> {
-        let mut places = vec![u32::MAX; self.texts.len()];
-        let (mut distinct, mut text_bytes) = (0, 0);
-        let offsets = self.texts.value_offsets();
-        present(rows, self.nulls(), |row| {
-            let key = index(self.key(row));
-            distinct += usize::from(std::mem::take(&mut places[key]) == u32::MAX);
-            text_bytes += usize::try_from(offsets[key + 1] - offsets[key]).unwrap_or(0);
-        });
+    pub(super) fn used(&self, rows: &[u32]) -> Option<Used> {
+        let mut keys = Vec::with_capacity(rows.len());
+        present(rows, self.nulls(), |row| keys.push(self.key(row)));
+        let mut places = vec![0; self.texts.len()];
+        keys.iter().for_each(|key| places[index(*key)] += 1);
+        let distinct = places.iter().filter(|count| **count > 0).count();
         if distinct > 1 && distinct * 2 > rows.len() {
             return None;
         }
-        let mut sorted = Vec::with_capacity(distinct);
+        let (mut sorted, mut text_bytes) = (Vec::with_capacity(distinct), 0);
         for key in &self.sorted {
-            let seen = &mut places[index(*key)];
-            if *seen == 0 {
-                *seen = place(sorted.len());
+            // First how often it is used, then its place.
+            let place_of = &mut places[index(*key)];
+            if *place_of > 0 {
+                text_bytes += self.text_of(*key).len() * index(*place_of);
+                *place_of = place(sorted.len());
                 sorted.push(*key);
             }
         }
-        Some(Used { places, sorted, text_bytes })
+        Some(Used { keys, places, sorted, text_bytes })
     }
 }

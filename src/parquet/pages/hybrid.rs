@@ -1,23 +1,36 @@
 //! Parquet's hybrid of run lengths and bit packing: for levels, and for places in a dictionary.
 
-/// From this many equal values on a run is told by its length; shorter ones are packed, eight values at a time.
-const LEAST_RUN: usize = 16;
+/// Values are packed, and looked at, so many at a time.
+const GROUP: usize = 8;
+/// From this many groups of one value on it is told by its length; fewer are packed.
+const LEAST_RUN: usize = 2;
 
 /// Appends `values`, each below `2^width`.
 pub(super) fn encode(values: &[u32], width: u8, out: &mut Vec<u8>) {
+    let (groups, rest) = values.as_chunks::<GROUP>();
     let (mut packed, mut at) = (0, 0);
-    while let Some(&value) = values.get(at) {
-        let run = values[at..].iter().take_while(|other| **other == value).count();
-        // What is packed before a run must fill its groups of eight.
-        let missing = (packed..at).len().next_multiple_of(8) - (packed..at).len();
-        if run >= missing + LEAST_RUN {
-            pack(&values[packed..at + missing], width, out);
-            push_run(value, run - missing, width, out);
-            packed = at + run;
+    while let Some(group) = groups.get(at) {
+        let [value, ..] = *group;
+        let run = groups[at..].iter().take_while(|group| is_flat(group, value)).count();
+        if run >= LEAST_RUN {
+            let (start, mut end) = (at * GROUP, (at + run) * GROUP);
+            if at + run == groups.len() && rest.iter().all(|other| *other == value) {
+                // Only the last run may end within a group.
+                end = values.len();
+            }
+            pack(&values[packed..start], width, out);
+            push_run(value, end - start, width, out);
+            packed = end;
         }
-        at += run;
+        at += run.max(1);
     }
     pack(&values[packed..], width, out);
+}
+
+/// Whether a group is nothing but `value`.
+fn is_flat(group: &[u32; GROUP], value: u32) -> bool {
+    // Without an early end, so that all are compared together.
+    group.iter().fold(0, |differs, other| differs | (other ^ value)) == 0
 }
 
 /// Appends one run of `count` times `value`.
@@ -32,11 +45,32 @@ fn pack(values: &[u32], width: u8, out: &mut Vec<u8>) {
     if values.is_empty() {
         return;
     }
-    push_varint((values.len().div_ceil(8) << 1) | 1, out);
+    let groups = values.len().div_ceil(GROUP);
+    push_varint((groups << 1) | 1, out);
+    out.reserve(groups * usize::from(width));
+    let (whole, rest) = values.as_chunks::<GROUP>();
+    for group in whole {
+        pack_group(group, width, out);
+    }
+    if !rest.is_empty() {
+        let mut group = [0; GROUP];
+        group[..rest.len()].copy_from_slice(rest);
+        pack_group(&group, width, out);
+    }
+}
+
+/// Appends eight values, which take `width` bytes.
+fn pack_group(group: &[u32; GROUP], width: u8, out: &mut Vec<u8>) {
+    let (low, high) = group.split_at(GROUP / 2);
+    if width <= 16 {
+        // Four values fit into a register.
+        let bits = |half: &[u32]| half.iter().rev().fold(0_u64, |bits, value| bits << width | u64::from(*value));
+        let bits = u128::from(bits(low)) | u128::from(bits(high)) << (4 * width);
+        return out.extend_from_slice(&bits.to_le_bytes()[..usize::from(width)]);
+    }
     let (mut bits, mut filled) = (0_u64, 0_u8);
-    let zeros = values.len().next_multiple_of(8) - values.len();
-    for value in values.iter().copied().chain(std::iter::repeat_n(0, zeros)) {
-        bits |= u64::from(value) << filled;
+    for value in group {
+        bits |= u64::from(*value) << filled;
         filled += width;
         if filled >= 32 {
             let [a, b, c, d, ..] = bits.to_le_bytes();
@@ -45,7 +79,6 @@ fn pack(values: &[u32], width: u8, out: &mut Vec<u8>) {
             filled -= 32;
         }
     }
-    // Eight values fill whole bytes.
     out.extend_from_slice(&bits.to_le_bytes()[..usize::from(filled / 8)]);
 }
 
