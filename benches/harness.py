@@ -2,6 +2,7 @@
 
 import atexit
 import dataclasses
+import filecmp
 import os
 import pathlib
 import shutil
@@ -11,10 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import venv
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 OURS = TARGET / "release" / "streams-to-parquet"
+VENV = TARGET / "venv-benches"
+PYTHON = VENV / "bin" / "python"
+REQUIREMENTS = ROOT / "benches" / "requirements.txt"
 TICKS = os.sysconf("SC_CLK_TCK")
 # A run that takes longer than this, in seconds, is given up.
 LONGEST = 1200
@@ -129,6 +134,27 @@ def used_by(command: list) -> Used:
         for name, seconds in threads.values():
             by_name[name] = by_name.get(name, 0) + seconds
         return Used(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, output.read(), by_name)
+
+
+def fetch() -> None:
+    """Makes the Python environment of the benchmarks."""
+    known = VENV / "requirements.txt"
+    if known.exists() and filecmp.cmp(REQUIREMENTS, known, shallow=False):
+        return
+    venv.create(VENV, clear=True, with_pip=True)
+    subprocess.run([PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS], check=True)
+    shutil.copy(REQUIREMENTS, known)
+
+
+def fill(broker: Broker, topic: str, events: int, partitions: int) -> None:
+    """Fills a topic with the real events of the tests."""
+    command = [PYTHON, ROOT / "benches" / "events.py", broker.address, topic, str(events), str(partitions)]
+    for _ in range(20):
+        made = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+        if made.returncode == 0:
+            return
+        time.sleep(1)
+    sys.exit(made.stderr)
 
 
 def ours(broker: Broker, topic: str, group: str, output: pathlib.Path, *flags: str, program: pathlib.Path = OURS) -> list:

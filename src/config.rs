@@ -315,7 +315,7 @@ pub struct OperationConfig {
     /// Memory that the process may use. Below 384MiB it is given back sooner, for a fifth more CPU.
     #[arg(long, env = "MEMORY_LIMIT", value_name = "SIZE", default_value = "512MiB", value_parser = memory)]
     pub memory_limit: ByteSize,
-    /// Threads that decode records; 0 is one for each core.
+    /// Threads that decode records, also those of one partition; 0 is one for each core.
     #[arg(long, env = "WORKERS", default_value_t = 0)]
     pub workers: usize,
     /// Address of metrics and health (`/metrics`, `/livez`, `/readyz`), such as `0.0.0.0:9090`; none without it.

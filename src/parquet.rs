@@ -6,6 +6,7 @@
 //!   bucket, and the whole state of the lane in its footer;
 //! * `pages` writes plain columns page by page, for both;
 //! * [`reader`] reads entries back through [`ReadAt`], the footer alone or a scope's rows;
+//! * [`join`] puts the rows of several threads into one order;
 //! * [`merge`] puts the rows of older entries before those of a new one;
 //! * [`assembly`] makes the published files of a close out of the entries that hold its rows.
 //!
@@ -21,6 +22,7 @@ mod extra;
 mod fixture;
 mod footer;
 mod index;
+pub mod join;
 pub mod merge;
 pub mod names;
 mod pages;
@@ -36,6 +38,7 @@ pub use codec::{CodecError, parse_codec};
 pub use entry::{Content, DeadRows, EntryOptions, EntryRows, RowTag, write_entry};
 pub use error::EntryError;
 pub use index::{Segment, Values};
+pub use join::{HelpedRows, join};
 pub use merge::{OlderRows, take_over};
 pub use reader::{EntryReader, RowStream, read_state};
 pub use source::ReadAt;

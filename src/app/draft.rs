@@ -9,7 +9,9 @@ use tokio::runtime::Handle;
 
 use crate::engine::event::TakeOver;
 use crate::engine::state::{EntryRef, LaneState, PartitionId, Scope};
-use crate::parquet::{Content, EntryError, EntryOptions, EntryReader, OlderRows, take_over, write_entry};
+use crate::parquet::{
+    Content, EntryError, EntryOptions, EntryReader, HelpedRows, OlderRows, join, take_over, write_entry,
+};
 use crate::store::{Layout, Store, chain};
 
 /// How long to wait before a store that did not answer is asked again for an older entry.
@@ -23,6 +25,8 @@ pub(super) struct Draft {
     pub(super) content: Content,
     /// Event time has gone on by a good part of an epoch since the entry before: the lane is behind, and few entries share an epoch.
     pub(super) is_long: bool,
+    /// Rows beside those of `content` that other workers have decoded.
+    pub(super) helped: Vec<HelpedRows>,
 }
 
 /// Why an entry could not be written.
@@ -55,7 +59,8 @@ impl DraftError {
 impl Draft {
     /// Returns the bytes of the entry. Blocks; must not be called on a thread of the runtime.
     pub(super) fn write(self, shelf: &Shelf<'_>) -> Result<Bytes, DraftError> {
-        let Self { state, take_over: wanted, content, is_long } = self;
+        let Self { state, take_over: wanted, mut content, helped, is_long } = self;
+        content.rows = join(content.rows, helped).map_err(DraftError::Failed)?;
         let mut by_entry = BTreeMap::<EntryRef, Vec<Scope>>::new();
         for TakeOver { scope, held } in &wanted {
             for older in held {

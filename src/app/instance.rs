@@ -17,6 +17,7 @@ use super::budget::Budget;
 use super::clock;
 use super::group::Group;
 use super::guard::Guard;
+use super::helping::Crew;
 use super::io::Shared;
 use super::pulse::Pulse;
 use super::runner::LaneStatus;
@@ -194,6 +195,7 @@ impl Instance {
         let mailboxes: Vec<Mailbox> =
             senders.into_iter().zip(queues).map(|(messages, queue)| Mailbox { messages, queue }).collect();
         lock(&group.workers).clone_from(&mailboxes);
+        let crew = Crew::new(&mailboxes);
         let shared = Shared {
             store: self.store.clone(),
             runtime: Handle::current(),
@@ -217,6 +219,8 @@ impl Instance {
                 leaving: BTreeMap::new(),
                 outdated: BTreeSet::new(),
                 workers,
+                crew: Arc::clone(&crew),
+                number,
             };
             threads.push(spawn(format!("worker-{number}"), move || worker.run())?);
         }

@@ -1,30 +1,25 @@
 //! A lane at work: the engine's [`Lane`], its rows in memory, and the carrying out of what it asks for.
 
+mod taking;
+
 use std::collections::BTreeMap;
-use std::iter::Peekable;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::error::ArrowError;
 use bytes::Bytes;
 
 use super::budget::{Budget, Holding};
 use super::clock;
 use super::draft::Draft;
 use super::io::Io;
-use super::letters::Letters;
+use super::rows::Rows;
 use super::tally::Tally;
 use super::topic::Topic;
 use crate::engine::commit::{CommitMetadata, Committed};
 use crate::engine::event::{Action, Input, TakeOver, Ticket};
-use crate::engine::lane::{Lane, Placement};
-use crate::engine::state::{EntryNumber, EntryRef, LaneState, Offset, Scope};
-use crate::engine::time::EventTime;
-use crate::kafka::ffi::{Content as Received, Message, Run};
+use crate::engine::lane::Lane;
+use crate::engine::state::{EntryNumber, EntryRef, LaneState, Offset};
 use crate::kafka::member::{CommitRequest, TopicPartition};
 use crate::metrics::LaneMetrics;
-use crate::parquet::{Content, EntryRows, RowTag};
-use crate::partition::Buckets;
-use crate::record::{Columns, Coordinates, Decoder, Reason, Record, Rejection};
 
 /// The bytes of the entry under way, kept until the store says what became of them.
 pub(super) type Kept = Arc<Mutex<Option<(EntryRef, Bytes)>>>;
@@ -69,15 +64,8 @@ impl Default for LaneStatus {
     }
 }
 
-/// The most bytes of keys and values that are taken between two cuts: a column of text, whose offsets have 32 bits, cannot overflow.
-const MOST_BYTES: usize = 512 << 20;
-
 /// An epoch may lie in so many entries, about, and its files still copy the row groups of them all.
 const MOST_ENTRIES_OF_A_COPY: i64 = 4;
-
-fn bytes(key: Option<&[u8]>, value: Option<&[u8]>) -> usize {
-    key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len)
-}
 
 /// A lane at work.
 #[derive(Debug)]
@@ -85,14 +73,7 @@ pub(super) struct Runner {
     pub(super) partition: TopicPartition,
     topic: Arc<Topic>,
     lane: Lane,
-    decoder: Decoder,
-    columns: Columns,
-    tags: Vec<RowTag>,
-    scopes: Vec<Scope>,
-    buckets: Buckets,
-    letters: Letters,
-    /// Rows that have no tag yet: none between two calls.
-    placed: Vec<(Scope, EventTime)>,
+    rows: Rows,
     kept: Kept,
     memory: Holding,
     budget: Arc<Budget>,
@@ -110,8 +91,6 @@ pub(super) struct Runner {
     given_up: bool,
     /// Where Kafka's log ends, as last heard.
     log_end: Option<Offset>,
-    /// Bytes of keys and values taken since the last cut.
-    taken_bytes: usize,
     unknown_fields: u64,
     misfits: Vec<u64>,
     /// Records counted when the lane was last told something.
@@ -140,20 +119,14 @@ impl Runner {
         let With { budget, tally, metrics, keep_open } = with;
         let identity = topic.identity(partition.partition);
         let lane = Lane::assigned(topic.lane.clone(), identity, committed, rand::random(), clock::now());
-        let decoder = Decoder::new(Arc::clone(&topic.schema), topic.decoder.clone());
+        let rows = Rows::new(&topic.schema, &topic.decoder, topic.partition_by.clone());
         // A partition that was added since the start of a bounded run has none of its records.
         let end =
             topic.bounds.as_ref().map(|bounds| bounds.get(&partition.partition).map_or(Offset(0), |(_, end)| *end));
         Self {
-            columns: decoder.columns(),
             misfits: vec![0; topic.schema.fields().len()],
-            decoder,
             lane,
-            tags: Vec::new(),
-            scopes: Vec::new(),
-            buckets: Buckets::new(topic.partition_by.clone()),
-            letters: Letters::default(),
-            placed: Vec::new(),
+            rows,
             kept: Kept::default(),
             memory: budget.hold(0),
             budget: Arc::clone(budget),
@@ -167,137 +140,12 @@ impl Runner {
             stop_reason: None,
             given_up: false,
             log_end: None,
-            taken_bytes: 0,
             unknown_fields: 0,
             told_at: 0,
             commits: 0,
             topic: Arc::clone(topic),
             partition,
         }
-    }
-
-    /// Takes what librdkafka handed over; returns how much of it. What is left found no room, and is taken again after the next cut.
-    pub(super) fn take(&mut self, run: &Run<'_>) -> usize {
-        let mut messages = run.iter().peekable();
-        let mut taken = 0;
-        while let Some(Message { offset, content }) = messages.peek().copied() {
-            let took = match content {
-                Received::Record { .. } => self.records(&mut messages),
-                Received::End | Received::Error(_) => {
-                    messages.next();
-                    self.event(Offset(offset), content);
-                    1
-                }
-            };
-            if took == 0 {
-                self.tell(Input::Flush);
-                break;
-            }
-            taken += took;
-        }
-        taken
-    }
-
-    fn event(&mut self, offset: Offset, content: Received<'_>) {
-        match content {
-            Received::Record { .. } => {}
-            Received::End => {
-                self.log_end = Some(offset);
-                self.tell(Input::AtEnd { offset });
-            }
-            Received::Error(code) => {
-                tracing::warn!(
-                    topic = %self.partition.topic, partition = %self.partition.partition, position = %self.lane.position(), %code,
-                    "the partition cannot be read on; looking where its log begins and ends"
-                );
-                self.given_up = true;
-                self.tell(Input::Interrupted);
-            }
-        }
-    }
-
-    /// Takes the records that come first; returns how many, which is none if the next one finds no room.
-    fn records<'a>(&mut self, messages: &mut Peekable<impl Iterator<Item = Message<'a>>>) -> usize {
-        // What the lane does not want, or has taken before, needs no room.
-        let from = self.lane.reads_from();
-        let (mut taken, mut taken_bytes, mut value_bytes) = (0, self.taken_bytes, 0);
-        let is_skipped = |message: &Message<'_>| {
-            matches!(message.content, Received::Record { .. }) && from.is_none_or(|from| message.offset < from.0)
-        };
-        while messages.next_if(is_skipped).is_some() {
-            taken += 1;
-        }
-        let next = || {
-            let room = |bytes| taken_bytes == 0 || taken_bytes + bytes <= MOST_BYTES;
-            let message = messages.next_if(|message| match message.content {
-                Received::Record { key, value, .. } => room(bytes(key, value)),
-                Received::End | Received::Error(_) => false,
-            })?;
-            let Received::Record { key, value, timestamp_ms } = message.content else { return None };
-            taken += 1;
-            taken_bytes += bytes(key, value);
-            value_bytes += value.map_or(0, <[u8]>::len);
-            let coordinates = Coordinates { offset: Offset(message.offset), kafka_timestamp_ms: timestamp_ms };
-            Some(Record { coordinates, key, value })
-        };
-        let first = self.columns.len();
-        let (lane, letters, placed) = (&mut self.lane, &mut self.letters, &mut self.placed);
-        let mut no_room = None;
-        let decoded = self.decoder.decode_all(std::iter::from_fn(next), &mut self.columns, |record, outcome| {
-            let Record { coordinates, key, value } = *record;
-            if lane.reads_from().is_none_or(|from| coordinates.offset < from) {
-                return false;
-            }
-            let bytes = bytes(key, value);
-            let rejection = match outcome {
-                Ok(time) => match lane.place(coordinates.offset, time, coordinates.kafka_time(), bytes) {
-                    Placement::Row(scope) => {
-                        placed.push((scope, time));
-                        return true;
-                    }
-                    Placement::Dropped => return false,
-                    Placement::LateDeadLetter => {
-                        let detail = format!("event time {time} belongs to an epoch that was closed already");
-                        Rejection::new(Reason::Late, detail)
-                    }
-                },
-                Err(rejection) => {
-                    lane.dead_letter(coordinates.offset, bytes);
-                    rejection
-                }
-            };
-            self.metrics.count_dead_letters(rejection.reason.as_str(), 1);
-            if !letters.keep(record, &rejection) {
-                no_room = Some(coordinates.offset);
-            }
-            false
-        });
-        // Neither can be: MOST_BYTES leaves room. A record must not be lost all the same.
-        if let Some(offset) = no_room {
-            self.io.fail(format!("no room for a dead letter of {} at offset {offset}", self.place()));
-        }
-        if let Err(rejection) = decoded {
-            self.io.fail(format!("no room for a row of {}: {rejection}", self.place()));
-        }
-        self.taken_bytes = taken_bytes;
-        self.metrics.bytes.inc_by(u64::try_from(value_bytes).unwrap_or(0));
-        let mut placed = std::mem::take(&mut self.placed);
-        for (row, (scope, time)) in (first..).zip(placed.drain(..)) {
-            let bucket = self.buckets.bucket(&self.columns, row, time);
-            let scope = self.scope(scope);
-            self.tags.push(RowTag { scope, bucket });
-        }
-        self.placed = placed;
-        taken
-    }
-
-    fn scope(&mut self, scope: Scope) -> u32 {
-        // Few epochs are open at once, and most rows belong to the last: a search from the end is a look.
-        let place = self.scopes.iter().rposition(|known| *known == scope).unwrap_or_else(|| {
-            self.scopes.push(scope);
-            self.scopes.len() - 1
-        });
-        u32::try_from(place).unwrap_or(u32::MAX)
     }
 
     /// Tells the lane a fact.
@@ -388,9 +236,9 @@ impl Runner {
         self.count(&state);
         let is_long = self.is_long(&state);
         let held = self.budget.hold(self.bytes());
-        match self.cut() {
-            Ok(content) => {
-                let draft = Draft { state: *state, take_over, content, is_long };
+        match self.rows.cut() {
+            Ok((content, helped)) => {
+                let draft = Draft { state: *state, take_over, content, helped, is_long };
                 self.io.append(ticket, draft, &self.kept, held, &self.metrics);
             }
             Err(error) => self.io.fail(format!("rows of {}: {error}", self.place())),
@@ -404,35 +252,9 @@ impl Runner {
         before.zip(now).is_some_and(|(before, now)| now.0.saturating_sub(before.0) >= least)
     }
 
-    fn cut(&mut self) -> Result<Content, ArrowError> {
-        self.taken_bytes = 0;
-        let (rows, placed) = (self.columns.len(), self.tags.len());
-        if rows != placed {
-            return Err(ArrowError::ComputeError(format!("there are {rows} rows, and {placed} were placed")));
-        }
-        let rows = if self.columns.is_empty() {
-            None
-        } else {
-            let rows = self.columns.finish()?;
-            Some(EntryRows { rows, tags: std::mem::take(&mut self.tags) })
-        };
-        let mut buckets: Vec<Vec<Option<String>>> = (0..self.buckets.len())
-            .map(|bucket| self.buckets.values(u32::try_from(bucket).unwrap_or(0)).to_vec())
-            .collect();
-        let dead = self.letters.cut(&mut buckets)?;
-        self.buckets.clear();
-        let partition_by = self.topic.partition_by.names().to_vec();
-        Ok(Content { partition_by, scopes: std::mem::take(&mut self.scopes), buckets, rows, dead })
-    }
-
     /// Gives the memory back, too: what is kept for later counts as held.
     fn forget(&mut self) {
-        self.taken_bytes = 0;
-        self.columns = self.decoder.columns();
-        self.tags = Vec::new();
-        self.scopes.clear();
-        self.buckets.clear();
-        self.letters = Letters::default();
+        self.rows.forget();
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
@@ -445,7 +267,7 @@ impl Runner {
         self.metrics.late_rows.inc_by(now.late - before.late);
         self.metrics.dropped.inc_by(now.dropped - before.dropped);
         self.metrics.skipped_offsets.inc_by(now.skipped_offsets - before.skipped_offsets);
-        let counts = self.decoder.counts();
+        let counts = self.rows.counts();
         self.metrics.count_unknown_fields(counts.unknown_fields - self.unknown_fields);
         self.unknown_fields = counts.unknown_fields;
         for ((field, now), before) in self.topic.schema.fields().iter().zip(&counts.misfits).zip(&mut self.misfits) {
@@ -489,7 +311,7 @@ impl Runner {
 
     /// Returns the memory that rows, dead letters and their buckets hold.
     pub(super) fn bytes(&self) -> usize {
-        self.columns.bytes() + self.letters.bytes() + self.buckets.bytes() + self.tags.capacity() * size_of::<RowTag>()
+        self.rows.bytes()
     }
 
     /// Makes Kafka serve the partition from `offset` on. Only the thread that takes the records may do this, and what it had taken before

@@ -2,24 +2,30 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, SendError, Sender};
 use std::time::Duration;
 
 use super::board::Board;
 use super::clock;
 use super::fail_point::fail_point;
+use super::helping::{Away, Crew, Job, Part, divide, sheet_of};
 use super::io::{Io, Shared};
 use super::runner::{Runner, Runners, With};
+use super::sheet::Sheet;
 use super::tally::Tally;
 use super::topic::Topic;
 use crate::engine::commit::Committed;
 use crate::engine::event::{Input, Ticket};
 use crate::engine::state::{Offset, PartitionId};
-use crate::kafka::ffi::{Batch, Queue};
+use crate::kafka::ffi::{Batch, Queue, Run};
 use crate::kafka::member::{Bridge, CommitRequest, TopicPartition};
 
 /// The most records taken at once.
 const BATCH: usize = 2_048;
+/// The fewest records that are divided among workers: below, what they tell each other costs more than it saves, and nobody is behind.
+const LEAST_DIVIDED: usize = BATCH / 4;
+/// The next batch is taken beside one that is in hand only if that one's keys and values take no more, in bytes: no budget counts what is in hand.
+const MOST_IN_HAND: usize = 8 << 20;
 /// How long a worker waits for records; a message ends the wait.
 const WAIT: Duration = Duration::from_millis(100);
 /// How often the gauges and the board are brought up to date.
@@ -40,6 +46,8 @@ pub(super) enum ToWorker {
     Seek { partition: TopicPartition, ticket: Ticket, offset: Offset, attempt: u32 },
     /// An answer for a lane; its ticket tells the lane from an earlier one of the same partition.
     Fact { partition: TopicPartition, input: Input },
+    /// Another worker is behind, and has claimed this one while it waited.
+    Help(Box<Job>),
     /// End: no lane is left.
     End,
 }
@@ -54,9 +62,14 @@ pub(super) struct Mailbox {
 impl Mailbox {
     /// Tells the worker, and ends its wait for records. A worker that has ended has no lane that could mind.
     pub(super) fn send(&self, message: ToWorker) {
-        if self.messages.send(message).is_ok() {
-            self.queue.wake();
-        }
+        let _ = self.try_send(message);
+    }
+
+    /// The same; a message that nobody will hear comes back.
+    pub(super) fn try_send(&self, message: ToWorker) -> Result<(), ToWorker> {
+        self.messages.send(message).map_err(|SendError(message)| message)?;
+        self.queue.wake();
+        Ok(())
     }
 }
 
@@ -78,17 +91,27 @@ pub(super) struct Worker {
     pub(super) runners: Runners,
     /// Lanes that hand over.
     pub(super) leaving: BTreeMap<TopicPartition, Leaving>,
-    /// Partitions whose records in the batch in hand were served before a seek.
+    /// Partitions whose records in the batch in hand, or in that which comes next, were served before a seek.
     pub(super) outdated: BTreeSet<TopicPartition>,
-    /// How many workers share the budget.
+    /// How many workers share the memory.
     pub(super) workers: usize,
+    /// All workers, of which this one has the number `number`.
+    pub(super) crew: Arc<Crew>,
+    pub(super) number: usize,
+}
+
+fn partition_of(run: &Run<'_>) -> TopicPartition {
+    TopicPartition { topic: run.topic.into(), partition: PartitionId(run.partition) }
 }
 
 impl Worker {
     /// Works until it is told to end.
     pub(super) fn run(mut self) {
-        let mut batch = Batch::with_capacity(BATCH);
+        // What is taken now, and what was taken from the queue while others helped.
+        let (mut batch, mut coming) = (Batch::with_capacity(BATCH), Batch::with_capacity(BATCH));
         let (mut next, mut shown) = (0, Duration::ZERO);
+        // Whether there was more to take than was taken.
+        let mut is_behind = false;
         loop {
             while let Ok(message) = self.messages.try_recv() {
                 if matches!(message, ToWorker::End) {
@@ -96,19 +119,38 @@ impl Worker {
                 }
                 self.handle(message);
             }
+            let mut away = Vec::new();
             if next >= batch.len() {
                 next = 0;
-                self.outdated.clear();
-                if self.shared.budget.is_spent() {
+                batch.clear();
+                if !coming.is_empty() {
+                    // What a message says of the batch in hand was said of this one.
+                    std::mem::swap(&mut batch, &mut coming);
+                } else if self.shared.budget.is_spent() {
                     // Librdkafka's queues fill up, and fetching pauses by itself.
-                    batch.clear();
+                    self.outdated.clear();
                     std::thread::sleep(Duration::from_millis(5));
                 } else {
-                    self.mailbox.queue.consume(WAIT, &mut batch);
+                    self.outdated.clear();
+                    self.consume(&mut batch, is_behind);
+                    is_behind = batch.is_full();
                 }
+                away = self.divide(&mut batch);
             }
             fail_point!("worker.turn");
             next = self.take(&batch, next);
+            if !away.is_empty() {
+                if !self.shared.budget.is_spent() && batch.bytes() <= MOST_IN_HAND {
+                    self.mailbox.queue.consume(Duration::ZERO, &mut coming);
+                    is_behind = coming.is_full();
+                }
+                if let Err(why) = self.take_back(away, next >= batch.len()) {
+                    // A lane that went on here would pass over records. What it has in memory is read again.
+                    return self.board.fail(why);
+                }
+                // No message has been handled since: this batch is done with, and the coming one is as it should be.
+                self.outdated.clear();
+            }
             self.relieve();
             for runner in self.runners.values_mut() {
                 runner.advance();
@@ -148,7 +190,19 @@ impl Worker {
                     runner.tell(input);
                 }
             }
+            ToWorker::Help(job) => job.run(),
             ToWorker::End => {}
+        }
+    }
+
+    /// Takes records from the queue; others may claim this worker while there are none.
+    fn consume(&self, batch: &mut Batch, is_behind: bool) {
+        if is_behind {
+            // There are more for sure: nobody should think that this worker waits. If there are none all the same, it waits the next time,
+            // when it has looked into its mailbox: whatever was to end this wait has perhaps ended the look.
+            self.mailbox.queue.consume(Duration::ZERO, batch);
+        } else {
+            self.crew.while_waiting(self.number, || self.mailbox.queue.consume(WAIT, batch));
         }
     }
 
@@ -178,10 +232,7 @@ impl Worker {
     /// Takes records from `next` on; returns the first that found no room.
     fn take(&mut self, batch: &Batch, mut next: usize) -> usize {
         while let Some(run) = batch.run(next) {
-            let partition = TopicPartition { topic: run.topic.into(), partition: PartitionId(run.partition) };
-            // A record of a partition that is not ours any more is nobody's here.
-            let runner = if self.outdated.contains(&partition) { None } else { self.runners.get_mut(&partition) };
-            let taken = runner.map_or(run.len(), |runner| runner.take(&run));
+            let taken = self.take_run(&run);
             next += taken;
             if taken < run.len() {
                 break;
@@ -190,11 +241,78 @@ impl Worker {
         next
     }
 
-    /// When rows take more than this worker's part of the memory, the largest lane appends early. What is being written already does not
-    /// count here: it is on its way out, and more small entries would not make it go faster.
+    fn take_run(&mut self, run: &Run<'_>) -> usize {
+        let partition = partition_of(run);
+        // A record of a partition that is not ours any more is nobody's here.
+        let runner = if self.outdated.contains(&partition) { None } else { self.runners.get_mut(&partition) };
+        runner.map_or(run.len(), |runner| runner.take(run))
+    }
+
+    /// Has others decode a part of the batch, if it is large and they have nothing to do. All that is divided finds room.
+    fn divide(&mut self, batch: &mut Batch) -> Vec<Away> {
+        if batch.len() < LEAST_DIVIDED || !self.crew.may_help() {
+            return Vec::new();
+        }
+        let bytes = batch.bytes();
+        let (crew, outdated, runners) = (&self.crew, &self.outdated, &mut self.runners);
+        let is_helped =
+            |partition: &TopicPartition, runner: &Runner| !outdated.contains(partition) && runner.is_reading();
+        if runners.iter().any(|(partition, runner)| is_helped(partition, runner) && !runner.has_room(bytes)) {
+            return Vec::new();
+        }
+        divide(crew, batch, |part, helper| {
+            let mut lent: Vec<(TopicPartition, Sheet)> = Vec::new();
+            for run in part.runs() {
+                if sheet_of(&mut lent, &run).is_none() {
+                    let partition = partition_of(&run);
+                    let runner = runners.get_mut(&partition).filter(|runner| is_helped(&partition, runner));
+                    lent.extend(runner.map(|runner| (partition, runner.lend(helper))));
+                }
+            }
+            lent
+        })
+    }
+
+    /// Takes what others have decoded, behind what was before it.
+    ///
+    /// # Errors
+    /// Says why lanes of this worker would pass over records if it went on.
+    fn take_back(&mut self, away: Vec<Away>, is_rest_taken: bool) -> Result<(), String> {
+        let is_divided = !away.is_empty();
+        if is_divided && !is_rest_taken {
+            return Err("a batch was divided that finds no room".to_owned());
+        }
+        for away in away {
+            let lost = "a worker ended while it decoded records of another";
+            let Part { batch, helper, mut lent, decoded } = away.wait().ok_or(lost)?;
+            let mut untouched = Vec::new();
+            match decoded {
+                Some(decoded) => decoded.map_err(|rejection| format!("no room for a row: {rejection}"))?,
+                None => untouched.append(&mut lent),
+            }
+            for run in batch.runs() {
+                if let Some(sheet) = sheet_of(&mut lent, &run) {
+                    let runner = self.runners.get_mut(&partition_of(&run));
+                    runner.into_iter().for_each(|runner| runner.take_helped(&run, helper, sheet));
+                } else if self.take_run(&run) < run.len() {
+                    return Err("a part of a batch finds no room".to_owned());
+                }
+            }
+            for (partition, sheet) in lent.into_iter().chain(untouched) {
+                if let Some(runner) = self.runners.get_mut(&partition) {
+                    runner.give_back(helper, sheet);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// When the rows of all workers take more than their part of the memory, whoever has the average or more of it has its largest lane append
+    /// early. What is being written already does not count here: it is on its way out, and more small entries would not make it go faster.
     fn relieve(&mut self) {
         let rows: usize = self.runners.values().map(Runner::bytes).sum();
-        if rows * self.workers <= self.shared.budget.rows() {
+        let all = self.crew.note_rows(self.number, rows);
+        if all <= self.shared.budget.rows() || rows.saturating_mul(self.workers) < all {
             return;
         }
         let largest =

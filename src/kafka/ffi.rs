@@ -3,6 +3,8 @@
 //! Each wrapper owns what it must free and keeps the client alive for as long as librdkafka may use it; no raw pointer leaves this module.
 #![allow(unsafe_code, reason = "batches from split queues, queued commits and topic ids are in no safe binding")]
 
+mod batch;
+
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_void};
 use std::fmt;
@@ -15,6 +17,8 @@ use rdkafka::TopicPartitionList;
 use rdkafka::bindings as rd;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+pub use batch::{Batch, Content, Message, Run};
 
 type Handle = NonNull<rd::rd_kafka_queue_t>;
 
@@ -160,151 +164,6 @@ impl<C: ConsumerContext + 'static> Drop for Queue<C> {
     fn drop(&mut self) {
         // SAFETY: ours, destroyed once; the client is still alive.
         unsafe { rd::rd_kafka_queue_destroy(self.queue.as_ptr()) };
-    }
-}
-
-/// Records (and partition events) as librdkafka handed them over. Their bytes are librdkafka's own, and live as long as they stay here.
-#[derive(Debug)]
-pub struct Batch {
-    messages: Vec<*mut rd::rd_kafka_message_t>,
-    count: usize,
-}
-
-// SAFETY: the messages are owned by the batch alone, and librdkafka lets any thread read and destroy them.
-unsafe impl Send for Batch {}
-
-/// Elements of a [`Batch`] that stand side by side and are of one partition, in the order of its log.
-#[derive(Debug, Clone, Copy)]
-pub struct Run<'a> {
-    /// The topic, as librdkafka names it.
-    pub topic: &'a str,
-    /// The partition.
-    pub partition: i32,
-    /// At least one; all of them valid.
-    messages: &'a [*mut rd::rd_kafka_message_t],
-}
-
-impl<'a> Run<'a> {
-    /// Returns how many there are.
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        self.messages.len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.messages.is_empty()
-    }
-
-    /// Returns them.
-    pub fn iter(&self) -> impl Iterator<Item = Message<'a>> {
-        self.messages.iter().filter_map(|message| {
-            // SAFETY: the pointers are messages of a batch that is borrowed for `'a`.
-            unsafe { message.as_ref().map(|message| read(message)) }
-        })
-    }
-}
-
-/// One element of a [`Batch`].
-#[derive(Debug, Clone, Copy)]
-pub struct Message<'a> {
-    /// The record's offset; for the log's end the next offset that will be written.
-    pub offset: i64,
-    /// What it is.
-    pub content: Content<'a>,
-}
-
-/// What an element of a [`Batch`] is.
-#[derive(Debug, Clone, Copy)]
-pub enum Content<'a> {
-    /// A record.
-    Record {
-        /// Its key.
-        key: Option<&'a [u8]>,
-        /// Its value; `None` is a null, not an empty value.
-        value: Option<&'a [u8]>,
-        /// Milliseconds since the Unix epoch; -1 if it has none.
-        timestamp_ms: i64,
-    },
-    /// The log's end.
-    End,
-    /// The partition cannot be read.
-    Error(RDKafkaErrorCode),
-}
-
-impl Batch {
-    /// Returns a batch with room for `capacity` records.
-    #[must_use]
-    pub fn with_capacity(capacity: usize) -> Self {
-        Self { messages: vec![ptr::null_mut(); capacity], count: 0 }
-    }
-
-    /// Returns how many there are.
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        self.count
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// Returns those from `from` on that are of one partition; `None` if there are no more.
-    #[must_use]
-    pub fn run(&self, from: usize) -> Option<Run<'_>> {
-        // SAFETY: the first `count` pointers are messages that we own until `clear`, which needs `&mut self`.
-        let view = |message: &*mut rd::rd_kafka_message_t| unsafe { message.as_ref() };
-        let messages = self.messages.get(from..self.count)?;
-        let first = messages.first().and_then(view)?;
-        let same = |message: &rd::rd_kafka_message_t| message.partition == first.partition && message.rkt == first.rkt;
-        let length = messages.iter().map_while(view).take_while(|message| same(message)).count();
-        // SAFETY: topic handles live as long as their messages, and their names as long as they do.
-        let topic =
-            unsafe { if first.rkt.is_null() { c"" } else { CStr::from_ptr(rd::rd_kafka_topic_name(first.rkt)) } };
-        Some(Run {
-            topic: topic.to_str().unwrap_or(""),
-            partition: first.partition,
-            messages: messages.get(..length).unwrap_or_default(),
-        })
-    }
-
-    /// Gives the messages back.
-    pub fn clear(&mut self) {
-        for message in self.messages.iter_mut().take(self.count) {
-            // SAFETY: ours, destroyed once: `count` is reset below.
-            unsafe { rd::rd_kafka_message_destroy(*message) };
-            *message = ptr::null_mut();
-        }
-        self.count = 0;
-    }
-}
-
-impl Drop for Batch {
-    fn drop(&mut self) {
-        self.clear();
-    }
-}
-
-/// Views a message.
-///
-/// # Safety
-/// The message must live for `'a`.
-unsafe fn read(message: &rd::rd_kafka_message_t) -> Message<'_> {
-    // SAFETY: by contract; key and payload are valid for their lengths, or null.
-    unsafe {
-        let content = match message.err {
-            rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Content::Record {
-                key: bytes(message.key, message.key_len),
-                value: bytes(message.payload, message.len),
-                timestamp_ms: rd::rd_kafka_message_timestamp(message, ptr::null_mut()),
-            },
-            rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => Content::End,
-            code => Content::Error(code.into()),
-        };
-        Message { offset: message.offset, content }
     }
 }
 

@@ -23,8 +23,8 @@ pub struct Buckets {
     by: PartitionBy,
     /// The only partition column that is a field, if there is just one.
     field: Option<usize>,
-    /// By the key that the text of this field has in its column, and the hour of the event time.
-    by_key: HashMap<(u32, i64), u32, RandomState>,
+    /// For each set of columns: by the key that the text of this field has in its column, and the hour of the event time.
+    by_key: Vec<HashMap<(u32, i64), u32, RandomState>>,
     /// By the values of a row, one behind the other, and their lengths behind them.
     numbers: HashMap<Box<[u8]>, u32>,
     values: Vec<Box<[Option<String>]>>,
@@ -41,8 +41,16 @@ impl Buckets {
         let mut fields = by.fields();
         let field = fields.next().filter(|_| fields.next().is_none());
         drop(fields);
-        let by_key = HashMap::with_hasher(RandomState::new());
-        Self { by, field, by_key, numbers, values, bytes: 0, scratch: Scratch::default(), derived: Derived::default() }
+        Self {
+            by,
+            field,
+            by_key: Vec::new(),
+            numbers,
+            values,
+            bytes: 0,
+            scratch: Scratch::default(),
+            derived: Derived::default(),
+        }
     }
 
     /// Returns the partition columns.
@@ -53,9 +61,16 @@ impl Buckets {
 
     /// Returns the bucket of a row of `columns` with this event time; the columns must be of the schema of the partition columns.
     pub fn bucket(&mut self, columns: &Columns, row: usize, time: EventTime) -> u32 {
+        self.bucket_among(0, columns, row, time)
+    }
+
+    /// The same where rows are in several sets of columns, of which `columns` is the one of this number (small, and its own until
+    /// [`Buckets::clear`]): each set has its own keys for the same texts.
+    pub fn bucket_among(&mut self, set: usize, columns: &Columns, row: usize, time: EventTime) -> u32 {
         self.derived.move_to(time);
         let seen = self.field.and_then(|field| columns.key(field, row)).zip(self.derived.hour_start_us);
-        if let Some(number) = seen.and_then(|seen| self.by_key.get(&seen)) {
+        let known = seen.and_then(|seen| self.by_key.get(set)?.get(&seen));
+        if let Some(number) = known {
             return *number;
         }
         self.scratch.clear();
@@ -70,8 +85,13 @@ impl Buckets {
         }
         let number = self.intern();
         if let Some(seen) = seen {
-            self.by_key.insert(seen, number);
-            self.bytes += KEY_BYTES;
+            if self.by_key.len() <= set {
+                self.by_key.resize_with(set + 1, || HashMap::with_hasher(RandomState::new()));
+            }
+            if let Some(keys) = self.by_key.get_mut(set) {
+                keys.insert(seen, number);
+                self.bytes += KEY_BYTES;
+            }
         }
         number
     }
@@ -111,7 +131,7 @@ impl Buckets {
 
     /// Forgets all buckets. To be called whenever the rows are taken out of the columns.
     pub fn clear(&mut self) {
-        self.by_key = HashMap::with_hasher(RandomState::new());
+        self.by_key = Vec::new();
         self.numbers = HashMap::new();
         self.values = Vec::new();
         self.bytes = 0;
@@ -261,6 +281,36 @@ mod tests {
         buckets.clear();
         assert_eq!((buckets.len(), buckets.bytes()), (0, 0));
         assert!(buckets.values(0).is_empty());
+    }
+
+    #[test]
+    fn each_set_of_columns_has_its_own_keys() {
+        let schema = Arc::new(Schema::new(vec![Field::new("path", Type::String)]).unwrap());
+        let mut buckets = Buckets::new(PartitionBy::parse(&["path".to_owned()], &schema).unwrap());
+        let options = DecoderOptions {
+            timestamp_field: "at".into(),
+            timestamps: TimestampParser::new(TimeUnit::Auto, Tz::UTC),
+            max_future: None,
+            on_misfit: OnMisfit::Extra,
+        };
+        let mut decoder = Decoder::new(schema, options);
+        let at = Coordinates { offset: Offset(0), kafka_timestamp_ms: -1 };
+        let mut of = |paths: [&str; 2]| {
+            let mut columns = decoder.columns();
+            for path in paths {
+                let record = format!(r#"{{"at":"2026-01-02T03:00:00Z","path":"{path}"}}"#);
+                decoder.decode(Some(record.as_bytes()), at, &mut columns).unwrap();
+            }
+            columns
+        };
+        // The same key is another text in the other set.
+        let (one, two) = (of(["/a", "/b"]), of(["/b", "/c"]));
+        for _ in 0..2 {
+            let mut number = |set, columns, row| buckets.bucket_among(set, columns, row, EventTime(0));
+            assert_eq!([number(0, &one, 0), number(0, &one, 1)], [0, 1]);
+            assert_eq!([number(2, &two, 0), number(2, &two, 1)], [1, 2]);
+        }
+        assert_eq!(buckets.len(), 3);
     }
 
     #[test]

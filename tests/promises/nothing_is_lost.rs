@@ -15,6 +15,15 @@ fn a_topic_becomes_one_file_for_each_epoch_path_and_partition() {
     job.check();
 }
 
+/// Workers that have no partition decode a part of the records of the one that has.
+#[test]
+fn one_partition_that_several_workers_decode_is_the_same() {
+    let job = Job::new("hot", 1);
+    job.produce(":");
+    assert_eq!(job.start(&["--until-end", "--workers", "3"]).finish(), ALL);
+    job.check();
+}
+
 #[test]
 fn on_an_object_store_it_is_the_same() {
     let (job, server) = (Job::new("objects", 4), S3Server::start());

@@ -82,7 +82,7 @@ impl Column {
     }
 }
 
-/// Texts that stand in a dictionary, each once, and the key of each row.
+/// Texts that stand in a dictionary, and the key of each row: equal texts have one.
 pub(in crate::parquet) struct Dictionary {
     keys: ScalarBuffer<u32>,
     nulls: Option<NullBuffer>,
@@ -146,6 +146,20 @@ impl Dictionary {
         let mut by_text: Vec<(Prefixed<'_>, u32)> =
             (0..texts.len()).map(|key| (Prefixed::new(texts.value(key).as_bytes()), place(key))).collect();
         by_text.sort_unstable();
+        // Where the rows of several threads were joined, a text may stand in the dictionary more than once: its first key stays.
+        let mut first: Vec<u32> = Vec::new();
+        for equal in by_text.chunk_by(|(a, _), (b, _)| a == b).filter(|equal| equal.len() > 1) {
+            if first.is_empty() {
+                first = (0..place(texts.len())).collect();
+            }
+            equal.iter().for_each(|(_, key)| first[index(*key)] = equal[0].1);
+        }
+        let keys = match first.is_empty() {
+            true => keys,
+            // A null has any key.
+            false => keys.iter().map(|key| first.get(index(*key)).copied().unwrap_or(0)).collect(),
+        };
+        by_text.dedup_by_key(|(text, _)| *text);
         let sorted = by_text.into_iter().map(|(_, key)| key).collect();
         Self { keys, nulls, texts, sorted }
     }

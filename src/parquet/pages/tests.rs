@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Date32Array, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray,
+    ArrayRef, AsArray, BooleanArray, Date32Array, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray, UInt32Array,
 };
 use arrow::compute::{cast, take};
@@ -179,6 +179,28 @@ fn a_dictionary_that_most_rows_do_not_share_is_written_as_texts() {
     assert_eq!(metadata(&ours(&columns, &rows)).row_group(0).column(0).dictionary_page_offset(), None);
 }
 
+/// A dictionary in which every text stands twice, and rows that use both: as rows of two threads are joined.
+fn doubled(texts: &[Option<&str>]) -> ArrayRef {
+    let once = dictionary(texts);
+    let once = once.as_dictionary::<UInt32Type>();
+    let count = place(once.values().len());
+    let keys: UInt32Array =
+        once.keys().iter().enumerate().map(|(row, key)| key.map(|key| key + count * place(row % 2))).collect();
+    let values = arrow::compute::concat(&[once.values(), once.values()]).expect("texts");
+    Arc::new(DictionaryArray::try_new(keys, values).expect("keys that are there"))
+}
+
+#[test]
+fn a_text_that_stands_in_a_dictionary_twice_is_written_once() {
+    let texts: Vec<Option<&str>> = (0..100).map(|i| (i % 9 != 4).then(|| ["b", "", "a"][i / 2 % 3])).collect();
+    let rows: Vec<u32> = (0..100).collect();
+    let columns: Vec<(&str, ArrayRef)> = vec![("few", doubled(&texts))];
+    compare(&columns, &rows);
+    // The same bytes, whoever read which row.
+    let once: Vec<(&str, ArrayRef)> = vec![("few", dictionary(&texts))];
+    assert!(ours(&columns, &rows) == ours(&once, &rows));
+}
+
 #[test]
 fn texts_that_repeat_are_found_and_stand_in_a_dictionary() {
     let texts: Vec<Option<&str>> = (0..100).map(|i| (i % 9 != 4).then(|| ["b", "", "a"][i % 3])).collect();
@@ -236,7 +258,7 @@ proptest! {
     ) {
         let given: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
         let columns: Vec<(&str, ArrayRef)> =
-            vec![("keys", dictionary(&given)), ("plain", Arc::new(StringArray::from(given)))];
+            vec![("keys", dictionary(&given)), ("doubled", doubled(&given)), ("plain", Arc::new(StringArray::from(given)))];
         let rows: Vec<u32> = order.iter().map(|row| place(row.index(texts.len()))).collect();
         compare(&columns, &rows);
     }

@@ -1,0 +1,109 @@
+use std::thread;
+use std::time::Duration;
+
+use rdkafka::config::ClientConfig;
+
+use super::*;
+use crate::engine::commit::Committed;
+use crate::kafka::ffi::Queue;
+use crate::kafka::member::{Assignments, Bridge, CommitRequest, Member};
+
+/// A group that nobody joins.
+struct Nobody;
+
+impl Assignments for Nobody {
+    fn assigned(&self, _: Vec<(TopicPartition, Committed)>) {}
+
+    fn revoked(&self, _: Vec<TopicPartition>) -> Vec<CommitRequest> {
+        Vec::new()
+    }
+
+    fn lost(&self, _: Vec<TopicPartition>) {}
+
+    fn committed(&self, _: &CommitRequest, _: Option<String>) {}
+
+    fn queue(&self, _: &TopicPartition) -> Option<Arc<Queue<Bridge>>> {
+        None
+    }
+}
+
+/// Workers without a broker, and what each is told.
+fn crew(count: usize) -> (Arc<Crew>, Vec<Receiver<ToWorker>>) {
+    let mut config = ClientConfig::new();
+    config.set("group.id", "g");
+    let (_, consumer, _) = Member::new(&config, Arc::new(Nobody)).expect("a member");
+    let queue = Arc::new(Queue::new(&consumer).expect("a queue"));
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| channel()).unzip();
+    let mailboxes: Vec<Mailbox> =
+        senders.into_iter().map(|messages| Mailbox { messages, queue: Arc::clone(&queue) }).collect();
+    (Crew::new(&mailboxes), receivers)
+}
+
+fn part(helper: usize) -> Part {
+    Part { batch: Batch::with_capacity(0), helper, lent: Vec::new(), decoded: None }
+}
+
+#[test]
+fn only_a_worker_that_waits_is_claimed_and_only_once() {
+    let (crew, _receivers) = crew(6);
+    assert!(!crew.may_help() && crew.claim().is_empty());
+    crew.while_waiting(1, || {
+        crew.while_waiting(4, || {
+            assert!(crew.may_help());
+            assert_eq!(crew.claim(), [1, 4]);
+            assert!(!crew.may_help() && crew.claim().is_empty());
+        });
+        // It was claimed, and is not there again because another one is.
+        crew.while_waiting(2, || assert_eq!(crew.claim(), [2]));
+    });
+    assert!(crew.claim().is_empty());
+    // Who is claimed and waits again has perhaps not been told yet; it will be told twice.
+    crew.while_waiting(1, || assert_eq!(crew.claim(), [1]));
+    let waits = |number: usize| crew.members[number].waits.store(true, Ordering::Relaxed);
+    (0..6).for_each(waits);
+    assert_eq!(crew.claim(), [0, 1, 2]);
+    assert_eq!(crew.claim(), [3, 4, 5], "the others are not claimed for nothing");
+}
+
+#[test]
+fn the_rows_of_all_workers_count_together() {
+    let (crew, _receivers) = crew(3);
+    assert_eq!([crew.note_rows(0, 5), crew.note_rows(2, 10), crew.note_rows(0, 1)], [5, 15, 11]);
+}
+
+#[test]
+fn a_batch_is_divided_so_that_all_are_done_together() {
+    assert!(starts(2_048, 0).is_empty());
+    assert_eq!(starts(2_000, 1), [800]);
+    assert_eq!(starts(2_200, 3), [400, 1_000, 1_600]);
+}
+
+#[test]
+fn what_a_helper_has_decoded_comes_back() {
+    let (crew, receivers) = crew(2);
+    let helper = thread::spawn(move || {
+        let message = receivers[1].recv_timeout(Duration::from_secs(10)).expect("something to do");
+        let ToWorker::Help(job) = message else { panic!("a job") };
+        job.run();
+    });
+    let part = crew.send(part(1)).wait().expect("an answer");
+    assert_eq!((part.helper, part.decoded), (1, Some(Ok(()))));
+    helper.join().expect("an end");
+}
+
+#[test]
+fn a_part_whose_helper_has_ended_stays_with_its_worker() {
+    let (crew, receivers) = crew(2);
+    drop(receivers);
+    let part = crew.send(part(1)).wait().expect("the part");
+    assert_eq!((part.helper, part.decoded), (1, None));
+}
+
+#[test]
+fn a_part_that_is_lost_with_its_helper_is_missed() {
+    let (crew, receivers) = crew(2);
+    let away = crew.send(part(1));
+    assert!(matches!(away, Away::Sent(_)));
+    drop(receivers);
+    assert!(away.wait().is_none());
+}
