@@ -24,8 +24,6 @@ use crate::kafka::member::{Bridge, CommitRequest, TopicPartition};
 const BATCH: usize = 2_048;
 /// The fewest records that are divided among workers: below, what they tell each other costs more than it saves, and nobody is behind.
 const LEAST_DIVIDED: usize = BATCH / 4;
-/// The next batch is taken beside one that is in hand only if that one's keys and values take no more, in bytes: no budget counts what is in hand.
-const MOST_IN_HAND: usize = 8 << 20;
 /// How long a worker waits for records; a message ends the wait.
 const WAIT: Duration = Duration::from_millis(100);
 /// How often the gauges and the board are brought up to date.
@@ -140,7 +138,7 @@ impl Worker {
             fail_point!("worker.turn");
             next = self.take(&batch, next);
             if !away.is_empty() {
-                if !self.shared.budget.is_spent() && batch.bytes() <= MOST_IN_HAND {
+                if !self.shared.budget.is_spent() {
                     self.mailbox.queue.consume(Duration::ZERO, &mut coming);
                     is_behind = coming.is_full();
                 }

@@ -18,6 +18,7 @@ use rdkafka::bindings as rd;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use batch::MOST_BYTES;
 pub use batch::{Batch, Content, Message, Run};
 
 type Handle = NonNull<rd::rd_kafka_queue_t>;
@@ -70,15 +71,15 @@ impl<C: ConsumerContext + 'static> Queue<C> {
         Ok(())
     }
 
-    /// Waits up to `timeout` for a record, and returns it in `batch` with those that are there behind it, at most `batch.capacity()`.
+    /// Waits up to `timeout` for a record, and returns it in `batch` with those that are there behind it, until it is full.
     ///
     /// One by one: `rd_kafka_consume_batch_queue` takes the log's end for a record when it notes how far it has read. A rebalance pauses
     /// and resumes the partitions that stay, from where it noted: one record would be skipped, or the partition would be read beyond its
     /// end and stop.
     pub fn consume(&self, timeout: Duration, batch: &mut Batch) {
         batch.clear();
-        let mut timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-        while let Some(place) = batch.messages.get_mut(batch.count) {
+        let (mut timeout_ms, mut bytes) = (i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX), 0);
+        while let Some(place) = batch.messages.get_mut(batch.count).filter(|_| bytes < MOST_BYTES) {
             // SAFETY: the queue lives; what it returns is null, or a message that we own.
             let message = unsafe { rd::rd_kafka_consume_queue(self.queue.as_ptr(), timeout_ms) };
             if message.is_null() {
@@ -86,6 +87,8 @@ impl<C: ConsumerContext + 'static> Queue<C> {
             }
             *place = message;
             batch.count += 1;
+            // SAFETY: a message that we own, and have just seen not to be null.
+            bytes += batch::size(unsafe { &*message });
             timeout_ms = 0;
         }
     }

@@ -8,6 +8,9 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use super::bytes;
 
+/// The size of keys and values at which a batch is full, whatever its capacity, in bytes: no budget counts what is in hand.
+pub(super) const MOST_BYTES: usize = 8 << 20;
+
 /// Records (and partition events) as librdkafka handed them over. Their bytes are librdkafka's own, and live as long as they stay here.
 #[derive(Debug)]
 pub struct Batch {
@@ -99,8 +102,8 @@ impl Batch {
 
     /// Whether there is room for no more.
     #[must_use]
-    pub const fn is_full(&self) -> bool {
-        self.count == self.messages.len()
+    pub fn is_full(&self) -> bool {
+        self.count == self.messages.len() || self.bytes() >= MOST_BYTES
     }
 
     /// Takes those from `at` on out, into a batch of their own; this one has as much room as before.
@@ -117,8 +120,7 @@ impl Batch {
     pub fn bytes(&self) -> usize {
         // SAFETY: as in `run`.
         let view = |message: &*mut rd::rd_kafka_message_t| unsafe { message.as_ref() };
-        let messages = self.messages.iter().take(self.count).filter_map(view);
-        messages.map(|message| message.key_len.saturating_add(message.len)).sum()
+        self.messages.iter().take(self.count).filter_map(view).map(size).sum()
     }
 
     /// Returns those from `from` on that are of one partition; `None` if there are no more.
@@ -165,6 +167,11 @@ impl Drop for Batch {
     fn drop(&mut self) {
         self.clear();
     }
+}
+
+/// Returns the size of key and value.
+pub(super) const fn size(message: &rd::rd_kafka_message_t) -> usize {
+    message.key_len.saturating_add(message.len)
 }
 
 /// Views a message.

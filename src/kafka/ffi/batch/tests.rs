@@ -36,18 +36,22 @@ fn put_back(batch: &mut Batch, mut rest: Batch) {
     rest.count = 0;
 }
 
-#[test]
-fn a_batch_is_split_at_any_place() {
-    const RECORDS: usize = 12;
+/// A queue of partitions that hold `values` in turn; all is gone with the cluster.
+fn queue_of(
+    partitions: i32,
+    values: &[String],
+) -> (
+    MockCluster<'static, rdkafka::producer::DefaultProducerContext>,
+    Arc<BaseConsumer<DefaultConsumerContext>>,
+    Queue<DefaultConsumerContext>,
+) {
     let cluster = MockCluster::new(1).expect("a mock cluster");
-    cluster.create_topic("t", 2, 1).expect("a topic");
+    cluster.create_topic("t", partitions, 1).expect("a topic");
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", cluster.bootstrap_servers()).set("group.id", "g");
     let producer: BaseProducer = config.create().expect("a producer");
-    for number in 0..RECORDS {
-        let (key, value) = ("k", format!("value {number}"));
-        let partition = i32::try_from(number % 2).expect("small");
-        producer.send(BaseRecord::to("t").partition(partition).key(key).payload(&value)).expect("room");
+    for (partition, value) in (0..partitions).cycle().zip(values) {
+        producer.send(BaseRecord::to("t").partition(partition).key("k").payload(value)).expect("room");
     }
     producer.flush(Duration::from_secs(10)).expect("stored");
 
@@ -55,13 +59,41 @@ fn a_batch_is_split_at_any_place() {
     let consumer: Arc<BaseConsumer<DefaultConsumerContext>> = Arc::new(config.create().expect("a consumer"));
     let queue = Queue::new(&consumer).expect("a queue");
     let mut list = TopicPartitionList::new();
-    for partition in 0..2 {
+    for partition in 0..partitions {
         list.add_partition_offset("t", partition, rdkafka::Offset::Beginning).expect("a partition");
     }
     consumer.assign(&list).expect("assigned");
-    for partition in 0..2 {
+    for partition in 0..partitions {
         queue.take_partition("t", partition).expect("known");
     }
+    (cluster, consumer, queue)
+}
+
+#[test]
+fn a_batch_of_large_records_is_full_early() {
+    const LARGE: usize = 900_000;
+    // The mock cluster holds 5 MB of each partition.
+    let values: Vec<String> = (0..20).map(|_| "x".repeat(LARGE)).collect();
+    let (_cluster, consumer, queue) = queue_of(4, &values);
+    let (mut seen, mut full) = (0, 0);
+    while seen < values.len() {
+        consumer.poll(Duration::ZERO);
+        // Time for the queue to fill, so that there would be more to take.
+        std::thread::sleep(Duration::from_millis(500));
+        let mut batch = Batch::with_capacity(100);
+        queue.consume(Duration::from_millis(50), &mut batch);
+        assert!(batch.bytes() < MOST_BYTES + LARGE + 1);
+        full += usize::from(batch.is_full() && batch.len() < 100);
+        seen += shown(&batch).iter().filter(|(.., value)| value.is_some()).count();
+    }
+    assert!(full > 0);
+}
+
+#[test]
+fn a_batch_is_split_at_any_place() {
+    const RECORDS: usize = 12;
+    let values: Vec<String> = (0..RECORDS).map(|number| format!("value {number}")).collect();
+    let (_cluster, consumer, queue) = queue_of(2, &values);
     // All records, and the end of both partitions.
     let mut batch = Batch::with_capacity(RECORDS + 2);
     while !batch.is_full() {
