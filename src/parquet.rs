@@ -6,7 +6,7 @@
 //!   bucket, and the whole state of the lane in its footer;
 //! * `pages` writes plain columns page by page, for both;
 //! * [`reader`] reads entries back through [`ReadAt`], the footer alone or a scope's rows;
-//! * [`join`] puts the rows of several threads into one order;
+//! * [`join()`] puts the rows of several threads into one order;
 //! * [`merge`] puts the rows of older entries before those of a new one;
 //! * [`assembly`] makes the published files of a close out of the entries that hold its rows.
 //!
