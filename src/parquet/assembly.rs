@@ -6,7 +6,7 @@
 //! and the row group that is being written.
 //!
 //! A segment that has row groups of its own is copied as it is, if the columns and the codec are those of the file; the rows of
-//! others are decoded and encoded again.
+//! others are decoded and encoded again. Dead letters, too: their columns have other names in an entry.
 //!
 //! # Invariants
 //! * a file is a pure function of the close, its entries and the options: how entries happen to be read, or which files

@@ -78,6 +78,9 @@ pub struct EntryOptions {
     pub closing_piece_rows: usize,
     /// The entry holds a good part of each epoch that it has rows of, so that no file gets many row groups, whatever is copied.
     pub is_long: bool,
+    /// From this many bytes in memory on, a piece of a bucket of dead letters has row groups of its own: nobody reads them often, and so
+    /// these may be smaller than those of rows.
+    pub dead_piece_bytes: usize,
     /// The most rows of a row group that is copied.
     pub copied_rows: usize,
     /// Fewer rows are not compressed by Zstandard: below, creating its contexts costs more than it saves.
@@ -93,6 +96,7 @@ impl Default for EntryOptions {
             // To copy a row group costs about what it costs to decode and encode 200 rows.
             closing_piece_rows: 1_000,
             is_long: false,
+            dead_piece_bytes: 2 << 20,
             copied_rows: 131_072,
             zstd_from_rows: 1_000,
         }

@@ -1,4 +1,5 @@
-//! Column chunks written page by page: plain columns of a flat row, and texts that stand in a dictionary already.
+//! Column chunks written page by page: plain columns of a flat row, and texts that stand in a dictionary already. Byte strings are
+//! written as texts are, but for where their bounds are cut.
 //!
 //! Parquet's own writer looks every text up again, compares texts for the bounds of each page, and has a compressor for each
 //! column. Here a dictionary is *sorted*, so that bounds are those of small numbers, and one compressor serves all columns.
@@ -10,6 +11,7 @@
 mod bounds;
 mod chunk;
 mod column;
+mod constant;
 mod hybrid;
 mod others;
 
@@ -21,12 +23,13 @@ use parquet::errors::ParquetError;
 use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::schema::types::ColumnDescPtr;
 
-use self::bounds::{Bounds, lower, upper};
+use self::bounds::{Bounds, Cut, lower, upper};
 use self::chunk::ChunkWriter;
 use self::column::{Dictionary, Used};
 
 pub(super) use self::chunk::{Chunk, Packer};
 pub(super) use self::column::Column;
+pub(super) use self::constant::Constant;
 pub(super) use self::others::{Others, leaves_of};
 
 /// The most rows of a page.
@@ -88,8 +91,7 @@ impl Encoder {
         rows: &[u32],
         descr: &ColumnDescPtr,
     ) -> Result<Chunk, ParquetError> {
-        let fits = column.physical_type().is_none_or(|kind| kind == descr.physical_type());
-        if !fits || !is_flat(descr) {
+        if !column.fits(descr) || !is_flat(descr) {
             return Err(ParquetError::General(format!("column {} is of another type", descr.path())));
         }
         if descr.max_def_level() == 0 && column.has_nulls() {
@@ -100,8 +102,8 @@ impl Encoder {
                 Some(used) => self.dictionary(dictionary, &used, rows, descr),
                 None => self.text(|row| dictionary.text(row), dictionary.nulls(), rows, descr),
             },
-            Column::Text(texts) => {
-                let (offsets, bytes) = (texts.value_offsets(), texts.value_data());
+            Column::Bytes(values, _) => {
+                let (offsets, bytes) = (values.value_offsets(), values.value_data());
                 let at = |row: usize| usize::try_from(offsets[row]).unwrap_or(0);
                 self.text(|row| &bytes[at(row)..at(row + 1)], column.nulls(), rows, descr)
             }
@@ -114,34 +116,6 @@ impl Encoder {
             Column::Boolean(values) => self.booleans(values, rows, descr),
             Column::Null => self.nulls(rows, descr),
         }
-    }
-
-    /// Writes a column with the same number in each of `rows` rows.
-    ///
-    /// # Errors
-    /// When the column is of another type.
-    pub(super) fn constant(&mut self, number: i32, rows: usize, descr: &ColumnDescPtr) -> Result<Chunk, ParquetError> {
-        if descr.physical_type() != Type::INT32 || !is_flat(descr) {
-            return Err(ParquetError::General(format!("column {} is of another type", descr.path())));
-        }
-        let mut chunk = ChunkWriter::new(descr, Encoding::RLE_DICTIONARY);
-        let bytes = number.to_le_bytes();
-        chunk.dictionary(&bytes, 1, &mut self.packer)?;
-        let mut left = rows;
-        while left > 0 {
-            let rows = left.min(PAGE_ROWS);
-            left -= rows;
-            self.begin(&vec![0; rows], None, descr);
-            // Places in a dictionary of one take no bits.
-            self.body.push(0);
-            hybrid::push_run(0, rows, 0, &mut self.body);
-            chunk.page(&self.body, rows, 0, Some((bytes.to_vec(), bytes.to_vec())), &mut self.packer)?;
-        }
-        let of = |nulls| {
-            let values = ValueStatistics::new(Some(number), Some(number), None, Some(nulls), false);
-            Statistics::Int32(values.with_backwards_compatible_min_max(true))
-        };
-        chunk.finish(of, BoundaryOrder::ASCENDING)
     }
 
     /// Begins a page: the levels of its rows. Returns how many are null.
@@ -187,7 +161,7 @@ impl Encoder {
         chunk.dictionary(&self.body, sorted.len(), &mut self.packer)?;
         let text = |place: u32| sorted.get(index(place)).map_or(&[][..], |key| dictionary.text_of(*key));
         let width = hybrid::width_of(sorted.len().saturating_sub(1));
-        let (mut bounds, mut keys) = (Bounds::new(), keys.iter());
+        let (mut bounds, cut, mut keys) = (Bounds::new(), Cut::of(descr), keys.iter());
         for rows in rows.chunks(PAGE_ROWS) {
             let null = self.begin(rows, dictionary.nulls(), descr);
             self.places.clear();
@@ -200,11 +174,11 @@ impl Encoder {
             if let Some((min, max)) = page {
                 bounds.add(min, max);
             }
-            let page = page.map(|(min, max)| (lower(text(min)).0.to_vec(), upper(text(max)).0));
+            let page = page.map(|(min, max)| (lower(text(min), cut).0.to_vec(), upper(text(max), cut).0));
             chunk.page(&self.body, rows.len(), null, page, &mut self.packer)?;
         }
         let whole = bounds.whole().map(|(min, max)| (text(min), text(max)));
-        chunk.finish(|nulls| text_statistics(whole, nulls), bounds.order())
+        chunk.finish(|nulls| text_statistics(whole, cut, nulls), bounds.order())
     }
 
     fn text<'a>(
@@ -215,7 +189,7 @@ impl Encoder {
         descr: &ColumnDescPtr,
     ) -> Result<Chunk, ParquetError> {
         let mut chunk = ChunkWriter::new(descr, Encoding::PLAIN);
-        let mut bounds = Bounds::new();
+        let (mut bounds, cut) = (Bounds::new(), Cut::of(descr));
         while !rows.is_empty() {
             let mut bytes = 0;
             let fits = rows.iter().take(PAGE_ROWS).take_while(|row| {
@@ -238,11 +212,11 @@ impl Encoder {
                 bounds.add(min, max);
             }
             chunk.count(self.body.len());
-            let page = page.map(|(min, max)| (lower(min.text).0.to_vec(), upper(max.text).0));
+            let page = page.map(|(min, max)| (lower(min.text, cut).0.to_vec(), upper(max.text, cut).0));
             chunk.page(&self.body, page_rows.len(), null, page, &mut self.packer)?;
         }
         let whole = bounds.whole().map(|(min, max)| (min.text, max.text));
-        chunk.finish(|nulls| text_statistics(whole, nulls), bounds.order())
+        chunk.finish(|nulls| text_statistics(whole, cut, nulls), bounds.order())
     }
 
     fn numbers<T: Ord + Copy, const N: usize>(
@@ -338,9 +312,9 @@ fn push_text(text: &[u8], body: &mut Vec<u8>) {
     body.extend_from_slice(text);
 }
 
-fn text_statistics(whole: Option<(&[u8], &[u8])>, nulls: u64) -> Statistics {
+fn text_statistics(whole: Option<(&[u8], &[u8])>, cut: Cut, nulls: u64) -> Statistics {
     let Some((min, max)) = whole else { return null_statistics(Type::BYTE_ARRAY, nulls) };
-    let ((min, exact_min), (max, exact_max)) = (lower(min), upper(max));
+    let ((min, exact_min), (max, exact_max)) = (lower(min, cut), upper(max, cut));
     let (min, max) = (ByteArray::from(min.to_vec()), ByteArray::from(max));
     let values = ValueStatistics::new(Some(min), Some(max), None, Some(nulls), false);
     Statistics::ByteArray(values.with_min_is_exact(exact_min).with_max_is_exact(exact_max))

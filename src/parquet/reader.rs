@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 use parquet::DecodeResult;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -202,6 +202,24 @@ impl EntryReader {
     pub(super) fn group(&self, number: usize) -> Result<Part, EntryError> {
         let group = self.groups.get(number).ok_or_else(|| EntryError::damaged(format!("no row group {number}")))?;
         self.read_group(group)
+    }
+
+    /// Decodes one leaf of row group `number`, which was read.
+    ///
+    /// # Errors
+    /// When the row group is damaged.
+    pub(super) fn leaf(&self, bytes: &Part, number: usize, leaf: usize) -> Result<ArrayRef, EntryError> {
+        let rows = self.groups.get(number).map_or(0, |group| group.rows.end - group.rows.start);
+        let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+        let mut batches = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), self.parquet.clone())
+            .with_row_groups(vec![number])
+            .with_projection(ProjectionMask::leaves(self.parquet.parquet_schema(), [leaf]))
+            .with_batch_size(rows)
+            .build()
+            .map_err(EntryError::parquet("decode a column of an entry"))?;
+        let batch = batches.next().transpose().map_err(EntryError::parquet("decode a column of an entry"))?;
+        let column = batch.filter(|batch| batch.num_rows() == rows).and_then(|batch| batch.columns().first().cloned());
+        column.ok_or_else(|| EntryError::damaged(format!("row group {number} has fewer rows")))
     }
 
     fn read_group(&self, group: &GroupPlace) -> Result<Part, EntryError> {

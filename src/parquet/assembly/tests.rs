@@ -17,6 +17,7 @@ use crate::parquet::fixture::{
 };
 use crate::parquet::{EntryOptions, write_entry};
 
+mod dead_letters;
 mod few_rows;
 
 fn now() -> Scope {

@@ -1,7 +1,7 @@
 //! Which rows of an entry share a row group.
 //!
 //! Row groups run across buckets, so that an entry of ten thousand buckets has few; a piece of one bucket that is big enough stands
-//! alone, since a published file can then copy it.
+//! alone, since a published file can then copy it. A piece of dead letters is big by its bytes, not its rows: they may be few and long.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -26,6 +26,7 @@ pub(super) struct Grouping {
     alone: usize,
     piece: usize,
     closing_piece: usize,
+    dead_piece: usize,
     /// The scopes most of whose rows this entry holds when it closes them.
     closed: BTreeSet<Scope>,
 }
@@ -44,14 +45,19 @@ impl Grouping {
             alone: fit(options.group_bytes.saturating_mul(2), options.copied_rows),
             piece: if options.is_long { options.closing_piece_rows } else { options.piece_rows },
             closing_piece: options.closing_piece_rows,
+            dead_piece: fit(options.dead_piece_bytes, usize::MAX),
             closed: closed.map(|close| close.scope).collect(),
         }
     }
 
     /// Whether a segment has row groups of its own.
     fn is_piece(&self, segment: &Segment) -> bool {
-        let least = if self.closed.contains(&segment.scope) { self.closing_piece } else { self.piece };
-        segment.scope != Scope::DeadLetter && rows(segment) >= least
+        let least = match segment.scope {
+            Scope::DeadLetter => self.dead_piece,
+            Scope::OnTime(_) | Scope::Late(_) if self.closed.contains(&segment.scope) => self.closing_piece,
+            Scope::OnTime(_) | Scope::Late(_) => self.piece,
+        };
+        rows(segment) >= least
     }
 
     /// Returns the row groups of `segments`, which are in row order and leave no row out.
@@ -131,5 +137,25 @@ mod tests {
         let options = EntryOptions { is_long: true, ..options };
         let groups = Grouping::new(&state(9), &options, 1).groups(&segments(&[3, 7]));
         assert_eq!(groups.iter().map(|group| group.is_piece).collect::<Vec<_>>(), [false, true]);
+    }
+
+    #[test]
+    fn dead_letters_stand_alone_if_they_are_large_together() {
+        let segment = |rows| {
+            let scope = Scope::DeadLetter;
+            Segment { scope, values: vec![], start: 0, rows, first_offset: 0, last_offset: 0 }
+        };
+        let options =
+            EntryOptions { group_rows: 10, group_bytes: 500, dead_piece_bytes: 300, ..EntryOptions::default() };
+        let shown = |row_bytes, sizes: &[u64]| {
+            let segments: Vec<Segment> = sizes.iter().map(|rows| segment(*rows)).collect();
+            let groups = Grouping::new(&state(9), &options, row_bytes).groups(&segments);
+            groups.into_iter().map(|group| (group.rows, group.is_piece)).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(100, &[2, 3, 11]), [(0..2, false), (2..5, true), (5..11, true), (11..16, true)]);
+        assert_eq!(
+            shown(1, &[2, 299]),
+            (0..301).step_by(10).map(|start| (start..301.min(start + 10), false)).collect::<Vec<_>>()
+        );
     }
 }

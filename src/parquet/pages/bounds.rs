@@ -1,9 +1,27 @@
 //! The least and the greatest value of pages and chunks.
 
-use parquet::basic::BoundaryOrder;
+use parquet::basic::{BoundaryOrder, ConvertedType, LogicalType};
+use parquet::schema::types::ColumnDescPtr;
 
-/// The longest text that statistics and indexes hold, in bytes: longer ones are cut to a bound.
+/// The longest value that statistics and indexes hold, in bytes: longer ones are cut to a bound.
 const MOST_BYTES: usize = 64;
+
+/// Where a value may be cut: a bound of texts must be a text, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::parquet) enum Cut {
+    /// Between the characters of a text.
+    Characters,
+    /// Anywhere: the bytes mean nothing.
+    Bytes,
+}
+
+impl Cut {
+    /// Returns how the values of the column that `descr` describes are cut.
+    pub(super) fn of(descr: &ColumnDescPtr) -> Self {
+        let is_text = descr.logical_type_ref() == Some(&LogicalType::String);
+        if is_text || descr.converted_type() == ConvertedType::UTF8 { Self::Characters } else { Self::Bytes }
+    }
+}
 
 /// The bounds of the pages of a chunk, as they come.
 #[derive(Debug)]
@@ -42,39 +60,56 @@ impl<T: Ord + Copy> Bounds<T> {
     }
 }
 
-/// Returns a text that is not above `text`, and whether it is all of it.
-pub(super) fn lower(text: &[u8]) -> (&[u8], bool) {
-    let kept = cut(text);
-    (kept, kept.len() == text.len())
+/// Returns a value that is not above `value`, and whether it is all of it.
+pub(super) fn lower(value: &[u8], cut: Cut) -> (&[u8], bool) {
+    let kept = beginning(value, cut);
+    (kept, kept.len() == value.len())
 }
 
-/// Returns a text that is not below `text`, and whether it is all of it.
-pub(super) fn upper(text: &[u8]) -> (Vec<u8>, bool) {
-    let kept = cut(text);
-    if kept.len() == text.len() {
-        return (text.to_vec(), true);
+/// Returns a value that is not below `value`, and whether it is all of it.
+pub(super) fn upper(value: &[u8], cut: Cut) -> (Vec<u8>, bool) {
+    let kept = beginning(value, cut);
+    if kept.len() == value.len() {
+        return (value.to_vec(), true);
     }
+    let raised = match cut {
+        Cut::Characters => raised_text(kept),
+        Cut::Bytes => raised_bytes(kept),
+    };
+    raised.map_or_else(|| (value.to_vec(), true), |raised| (raised, false))
+}
+
+/// Returns the next greater number of as many bytes; `None` if there is none.
+fn raised_bytes(kept: &[u8]) -> Option<Vec<u8>> {
+    let last = kept.iter().rposition(|byte| *byte < u8::MAX)?;
+    // As Parquet's own writer: what is behind the byte that is raised becomes zeros, which a bound could do without.
+    let raise = |(place, byte): (usize, &u8)| if place < last { *byte } else { byte.wrapping_add(1) };
+    Some(kept.iter().enumerate().map(raise).collect())
+}
+
+/// Returns the next greater text that takes no more bytes; `None` if there is none.
+fn raised_text(kept: &[u8]) -> Option<Vec<u8>> {
     // The next greater text of this length at most: the last character that has a successor is raised, and ends it.
     let chars: Vec<char> = String::from_utf8_lossy(kept).chars().collect();
     for end in (0..chars.len()).rev() {
         if let Some(raised) = chars.get(end).and_then(|last| successor(*last)) {
             let raised: String = chars.iter().take(end).copied().chain([raised]).collect();
-            return (raised.into_bytes(), false);
+            return Some(raised.into_bytes());
         }
     }
-    (text.to_vec(), true)
+    None
 }
 
-/// Returns the beginning of `text`, whole characters of at most [`MOST_BYTES`] bytes.
-fn cut(text: &[u8]) -> &[u8] {
-    if text.len() <= MOST_BYTES {
-        return text;
+/// Returns the beginning of `value`, at most [`MOST_BYTES`] bytes; of a text whole characters.
+fn beginning(value: &[u8], cut: Cut) -> &[u8] {
+    if value.len() <= MOST_BYTES {
+        return value;
     }
     let mut end = MOST_BYTES;
-    while end > 0 && text.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) {
+    while cut == Cut::Characters && end > 0 && value.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) {
         end -= 1;
     }
-    text.get(..end).unwrap_or(text)
+    value.get(..end).unwrap_or(value)
 }
 
 /// Returns the next character that takes no more bytes.
@@ -95,11 +130,25 @@ mod tests {
     #[test]
     fn long_texts_are_cut_to_bounds_of_whole_characters() {
         let text = format!("{}é{}", "a".repeat(63), "b".repeat(9));
-        assert_eq!(lower(text.as_bytes()), ("a".repeat(63).as_bytes(), false));
+        let upper = |text: &[u8]| upper(text, Cut::Characters);
+        assert_eq!(lower(text.as_bytes(), Cut::Characters), ("a".repeat(63).as_bytes(), false));
         assert_eq!(upper(text.as_bytes()), (format!("{}b", "a".repeat(62)).into_bytes(), false));
         assert_eq!(upper("a".repeat(64).as_bytes()), ("a".repeat(64).into_bytes(), true));
         let greatest = "\u{10ffff}".repeat(20);
         assert_eq!(upper(greatest.as_bytes()), (greatest.clone().into_bytes(), true));
+    }
+
+    #[test]
+    fn long_bytes_are_cut_anywhere() {
+        let value = |start: &[u8]| [start, &[b'z'; 9]].concat();
+        let upper = |value: &[u8]| upper(value, Cut::Bytes);
+        let text = value(format!("{}é", "a".repeat(63)).as_bytes());
+        assert_eq!(lower(&text, Cut::Bytes), (&text[..64], false));
+        assert_eq!(upper(&text), ([&[b'a'; 63][..], &[0xc4]].concat(), false));
+        assert_eq!(upper(&value(&[&[7; 62][..], &[255; 2]].concat())), ([&[7; 61][..], &[8, 0, 0]].concat(), false));
+        assert_eq!(upper(&[255; 64]), (vec![255; 64], true));
+        // No 64 bytes are above these.
+        assert_eq!(upper(&[255; 65]), (vec![255; 65], true));
     }
 
     #[test]
@@ -119,8 +168,14 @@ mod tests {
         #[test]
         fn bounds_hold_the_text(text in "\\PC{0,40}") {
             let text = text.as_bytes();
-            prop_assert!(lower(text).0 <= text && *upper(text).0 >= *text);
-            prop_assert!(std::str::from_utf8(&upper(text).0).is_ok());
+            prop_assert!(lower(text, Cut::Characters).0 <= text && *upper(text, Cut::Characters).0 >= *text);
+            prop_assert!(std::str::from_utf8(&upper(text, Cut::Characters).0).is_ok());
+        }
+
+        #[test]
+        fn bounds_hold_the_bytes(value in prop::collection::vec(prop_oneof![Just(255), any::<u8>()], 0..90)) {
+            let value = value.as_slice();
+            prop_assert!(lower(value, Cut::Bytes).0 <= value && *upper(value, Cut::Bytes).0 >= *value);
         }
     }
 }

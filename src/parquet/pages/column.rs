@@ -1,20 +1,22 @@
 //! Columns in the forms that can be written page by page.
 
 use ahash::RandomState;
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray};
 use arrow::buffer::{NullBuffer, ScalarBuffer};
 use arrow::datatypes::{Date32Type, Int32Type, Int64Type, TimestampMicrosecondType, UInt32Type};
 use hashbrown::HashTable;
 use parquet::basic::Type;
+use parquet::schema::types::ColumnDescPtr;
 
+use super::bounds::Cut;
 use super::{Prefixed, index, place, present};
 
 /// A column whose values can be written page by page.
 pub(in crate::parquet) enum Column {
-    /// Texts that stand in a dictionary.
+    /// Texts or byte strings that stand in a dictionary.
     Dictionary(Dictionary),
-    /// Texts.
-    Text(StringArray),
+    /// Texts or byte strings, one behind the other.
+    Bytes(BinaryArray, Cut),
     /// 64-bit integers and times.
     Long(ScalarBuffer<i64>, Option<NullBuffer>),
     /// 32-bit integers and days.
@@ -34,8 +36,8 @@ impl Column {
         let nulls = || array.nulls().cloned();
         if let Some(dictionary) = Dictionary::of(array) {
             Some(Self::Dictionary(dictionary))
-        } else if let Some(texts) = array.as_string_opt() {
-            Some(Self::Text(texts.clone()))
+        } else if let Some((values, cut)) = byte_strings(array) {
+            Some(Self::Bytes(values, cut))
         } else if let Some(numbers) = array.as_primitive_opt::<Int64Type>() {
             Some(Self::Long(numbers.values().clone(), nulls()))
         } else if let Some(times) = array.as_primitive_opt::<TimestampMicrosecondType>() {
@@ -49,17 +51,17 @@ impl Column {
         }
     }
 
-    /// The same; texts that repeat are put into a dictionary.
+    /// The same; texts and byte strings that repeat are put into a dictionary.
     pub(in crate::parquet) fn interned(array: &ArrayRef) -> Option<Self> {
         let column = Self::of(array)?;
-        let Self::Text(texts) = &column else { return Some(column) };
-        Some(Dictionary::intern(texts).map_or(column, Self::Dictionary))
+        let Self::Bytes(values, cut) = &column else { return Some(column) };
+        Some(Dictionary::intern(values, *cut).map_or(column, Self::Dictionary))
     }
 
     pub(super) fn nulls(&self) -> Option<&NullBuffer> {
         match self {
             Self::Dictionary(dictionary) => dictionary.nulls(),
-            Self::Text(texts) => texts.nulls(),
+            Self::Bytes(values, _) => values.nulls(),
             Self::Long(_, nulls) | Self::Integer(_, nulls) => nulls.as_ref(),
             Self::Boolean(values) => values.nulls(),
             Self::Null => None,
@@ -70,23 +72,33 @@ impl Column {
         matches!(self, Self::Null) || self.nulls().is_some_and(|nulls| nulls.null_count() > 0)
     }
 
-    /// Returns how Parquet stores the values; `None` if there are none.
-    pub(super) const fn physical_type(&self) -> Option<Type> {
-        match self {
-            Self::Dictionary(_) | Self::Text(_) => Some(Type::BYTE_ARRAY),
-            Self::Long(..) => Some(Type::INT64),
-            Self::Integer(..) => Some(Type::INT32),
-            Self::Boolean(_) => Some(Type::BOOLEAN),
-            Self::Null => None,
-        }
+    /// Whether the values are of the type that `descr` describes.
+    pub(super) fn fits(&self, descr: &ColumnDescPtr) -> bool {
+        let kind = match self {
+            // Bytes under the name of texts would be a file that nobody can read.
+            Self::Dictionary(Dictionary { cut, .. }) | Self::Bytes(_, cut) if *cut != Cut::of(descr) => return false,
+            Self::Dictionary(_) | Self::Bytes(..) => Type::BYTE_ARRAY,
+            Self::Long(..) => Type::INT64,
+            Self::Integer(..) => Type::INT32,
+            Self::Boolean(_) => Type::BOOLEAN,
+            Self::Null => return true,
+        };
+        kind == descr.physical_type()
     }
 }
 
-/// Texts that stand in a dictionary, and the key of each row: equal texts have one.
+/// Returns the values of an array of texts or byte strings, without copying them.
+fn byte_strings(array: &ArrayRef) -> Option<(BinaryArray, Cut)> {
+    let texts = || Some((array.as_string_opt::<i32>()?.clone().into(), Cut::Characters));
+    texts().or_else(|| Some((array.as_binary_opt::<i32>()?.clone(), Cut::Bytes)))
+}
+
+/// Texts or byte strings that stand in a dictionary, and the key of each row: equal ones have one.
 pub(in crate::parquet) struct Dictionary {
     keys: ScalarBuffer<u32>,
     nulls: Option<NullBuffer>,
-    texts: StringArray,
+    texts: BinaryArray,
+    cut: Cut,
     /// The keys in the order of their texts.
     sorted: Vec<u32>,
 }
@@ -106,14 +118,14 @@ pub(super) struct Used {
 impl Dictionary {
     fn of(array: &ArrayRef) -> Option<Self> {
         let array = array.as_dictionary_opt::<UInt32Type>()?;
-        let texts = array.values().as_string_opt::<i32>().filter(|texts| texts.null_count() == 0)?.clone();
-        Some(Self::new(array.keys().values().clone(), array.nulls().cloned(), texts))
+        let (texts, cut) = byte_strings(array.values()).filter(|(texts, _)| texts.null_count() == 0)?;
+        Some(Self::new(array.keys().values().clone(), array.nulls().cloned(), texts, cut))
     }
 
     /// Finds out which texts are equal; `None` if most rows have a text of their own.
-    fn intern(texts: &StringArray) -> Option<Self> {
+    fn intern(texts: &BinaryArray, cut: Cut) -> Option<Self> {
         let hasher = RandomState::new();
-        let text = |row: u32| texts.value(index(row)).as_bytes();
+        let text = |row: u32| texts.value(index(row));
         // For each key the row where its text came first.
         let (mut first, mut keys) = (Vec::<u32>::new(), Vec::with_capacity(texts.len()));
         let mut known = HashTable::<u32>::new();
@@ -139,12 +151,12 @@ impl Dictionary {
             }
         }
         let texts_once = first.iter().map(|row| texts.value(index(*row))).collect::<Vec<_>>();
-        Some(Self::new(keys.into(), texts.nulls().cloned(), StringArray::from(texts_once)))
+        Some(Self::new(keys.into(), texts.nulls().cloned(), BinaryArray::from(texts_once), cut))
     }
 
-    fn new(keys: ScalarBuffer<u32>, nulls: Option<NullBuffer>, texts: StringArray) -> Self {
+    fn new(keys: ScalarBuffer<u32>, nulls: Option<NullBuffer>, texts: BinaryArray, cut: Cut) -> Self {
         let mut by_text: Vec<(Prefixed<'_>, u32)> =
-            (0..texts.len()).map(|key| (Prefixed::new(texts.value(key).as_bytes()), place(key))).collect();
+            (0..texts.len()).map(|key| (Prefixed::new(texts.value(key)), place(key))).collect();
         by_text.sort_unstable();
         // Where the rows of several threads were joined, a text may stand in the dictionary more than once: its first key stays.
         let mut first: Vec<u32> = Vec::new();
@@ -161,7 +173,7 @@ impl Dictionary {
         };
         by_text.dedup_by_key(|(text, _)| *text);
         let sorted = by_text.into_iter().map(|(_, key)| key).collect();
-        Self { keys, nulls, texts, sorted }
+        Self { keys, nulls, texts, cut, sorted }
     }
 
     pub(super) const fn nulls(&self) -> Option<&NullBuffer> {
@@ -173,7 +185,7 @@ impl Dictionary {
     }
 
     pub(super) fn text_of(&self, key: u32) -> &[u8] {
-        self.texts.value(index(key)).as_bytes()
+        self.texts.value(index(key))
     }
 
     pub(super) fn text(&self, row: usize) -> &[u8] {

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, BooleanArray, Date32Array, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray,
-    TimestampMicrosecondArray, UInt32Array,
+    ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, DictionaryArray, Int32Array, Int64Array, RecordBatch,
+    StringArray, TimestampMicrosecondArray, UInt32Array,
 };
 use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
@@ -169,6 +169,65 @@ fn what_is_written_says_the_same_as_the_reference() {
     compare(&columns, &backwards);
 }
 
+/// Byte strings whose bytes are of every value, every fourth of up to 130 bytes and often of the greatest where its bounds are cut.
+fn byte_string(i: usize) -> Vec<u8> {
+    let length = if i.is_multiple_of(4) { i / 4 % 131 } else { i % 7 };
+    let byte = |place: usize| u8::try_from((i * 31 + place * 7) % 256).expect("a byte");
+    (0..length).map(|place| if !(i + place).is_multiple_of(3) && place > i % 70 { 255 } else { byte(place) }).collect()
+}
+
+#[test]
+fn byte_strings_say_the_same_as_the_reference() {
+    let rows = 45_000;
+    let own: Vec<Vec<u8>> = (0..rows).map(byte_string).collect();
+    let greatest = vec![255_u8; 100];
+    // Ascends from page to page, and no bound is UTF-8; the greatest values are too long for one.
+    let up =
+        |i: usize| [&vec![0xc3; if i.is_multiple_of(4) { 70 } else { 3 }][..], &(i / 1_000).to_be_bytes()].concat();
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("own", Arc::new(BinaryArray::from_iter_values(&own))),
+        ("some", Arc::new((0..rows).map(|i| (i % 7 != 3).then(|| &own[i])).collect::<BinaryArray>())),
+        ("late", Arc::new((0..rows).map(|i| (i > 25_000).then(|| &own[i])).collect::<BinaryArray>())),
+        ("few", Arc::new((0..rows).map(|i| (i % 5 > 0).then(|| &own[i % 200])).collect::<BinaryArray>())),
+        ("few keys", {
+            let keys: UInt32Array = (0..rows).map(|i| (i % 5 > 0).then(|| place(i % 200))).collect();
+            let values = Arc::new(BinaryArray::from_iter_values(&own[..200]));
+            Arc::new(DictionaryArray::<UInt32Type>::new(keys, values))
+        }),
+        ("greatest", Arc::new((0..rows).map(|i| (i % 9 == 0).then_some(&greatest)).collect::<BinaryArray>())),
+        ("empty", Arc::new(BinaryArray::from_iter_values(vec![b""; rows]))),
+        ("none", Arc::new((0..rows).map(|_| None::<&[u8]>).collect::<BinaryArray>())),
+        ("up", Arc::new(BinaryArray::from_iter_values((0..rows).map(up)))),
+    ];
+    let all: Vec<u32> = (0..rows).map(place).collect();
+    compare(&columns, &all);
+    let backwards: Vec<u32> = all.iter().rev().step_by(3).copied().collect();
+    compare(&columns, &backwards);
+}
+
+#[test]
+fn texts_and_byte_strings_are_not_written_as_each_other() {
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("text", Arc::new(StringArray::from(vec!["a"]))),
+        ("bytes", Arc::new(BinaryArray::from_iter_values([b"\xff"]))),
+    ];
+    let (file, _) = ArrowWriter::try_new_with_options(Vec::new(), schema_of(&columns), options())
+        .and_then(ArrowWriter::into_serialized_writer)
+        .expect("a writer");
+    let mut encoder = Encoder::new(Packer::None);
+    let mut refused = |column: usize, as_column: usize| {
+        let column = Column::of(&columns[column].1).expect("a plain column");
+        encoder
+            .chunk(&column, &[0], &file.schema_descr().column(as_column))
+            .map(drop)
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(refused(0, 0), Ok(()));
+    assert_eq!(refused(1, 1), Ok(()));
+    assert_eq!(refused(0, 1), Err("Parquet error: column \"bytes\" is of another type".to_owned()));
+    assert_eq!(refused(1, 0), Err("Parquet error: column \"text\" is of another type".to_owned()));
+}
+
 #[test]
 fn a_dictionary_that_most_rows_do_not_share_is_written_as_texts() {
     let own: Vec<String> = (0..100).map(|i| format!("text {i}")).collect();
@@ -221,6 +280,38 @@ fn pages_of_long_texts_are_short() {
 }
 
 #[test]
+fn a_value_that_all_rows_share_says_the_same_as_the_reference() {
+    let (rows, long) = (25_000, "é".repeat(40));
+    let texts = ["", "events", &long].map(|text| {
+        let array: ArrayRef = Arc::new(StringArray::from(vec![text; rows]));
+        (Constant::Text(text), array)
+    });
+    let numbers = [-3, 7].map(|number| {
+        let array: ArrayRef = Arc::new(Int32Array::from(vec![number; rows]));
+        (Constant::Number(number), array)
+    });
+    let all: Vec<u32> = (0..rows).map(place).collect();
+    for (value, array) in texts.into_iter().chain(numbers) {
+        for name in ["offset", "may be null"] {
+            let columns = [(name, Arc::clone(&array))];
+            let (mut file, _): (SerializedFileWriter<Vec<u8>>, _) =
+                ArrowWriter::try_new_with_options(Vec::new(), schema_of(&columns), options())
+                    .and_then(ArrowWriter::into_serialized_writer)
+                    .expect("a writer");
+            let mut encoder = Encoder::new(Packer::zstd(ZstdLevel::default()).expect("memory"));
+            let descr = file.schema_descr().column(0);
+            let mut group = file.next_row_group().expect("a row group");
+            let chunk = encoder.constant(value, rows, &descr);
+            chunk.and_then(|chunk| chunk.append_to(&mut group, true)).expect("a chunk");
+            group.close().expect("columns");
+            compare_with(&reference(&columns, &all), &file.into_inner().expect("a file").into(), &columns);
+            let other = if matches!(value, Constant::Number(_)) { Constant::Text("x") } else { Constant::Number(1) };
+            assert!(encoder.constant(other, rows, &descr).is_err());
+        }
+    }
+}
+
+#[test]
 fn a_null_where_there_may_be_none_is_refused() {
     let columns: Vec<(&str, ArrayRef)> = vec![("offset", Arc::new(Int64Array::from(vec![1])))];
     let (file, _) = ArrowWriter::try_new_with_options(Vec::new(), schema_of(&columns), options())
@@ -249,6 +340,15 @@ fn texts() -> impl Strategy<Value = Option<String>> {
     ]
 }
 
+fn byte_strings() -> impl Strategy<Value = Option<Vec<u8>>> {
+    prop_oneof![
+        Just(None),
+        prop::collection::vec(0_u8..3, 0..2).prop_map(Some),
+        prop::collection::vec(prop_oneof![Just(u8::MAX), any::<u8>()], 0..90).prop_map(Some),
+        Just(Some(vec![u8::MAX; 65]))
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
     #[test]
@@ -260,6 +360,20 @@ proptest! {
         let columns: Vec<(&str, ArrayRef)> =
             vec![("keys", dictionary(&given)), ("doubled", doubled(&given)), ("plain", Arc::new(StringArray::from(given)))];
         let rows: Vec<u32> = order.iter().map(|row| place(row.index(texts.len()))).collect();
+        compare(&columns, &rows);
+    }
+
+    #[test]
+    fn any_byte_strings_say_the_same_as_the_reference(
+        values in prop::collection::vec(byte_strings(), 1..60),
+        order in prop::collection::vec(any::<prop::sample::Index>(), 1..200),
+    ) {
+        let keys = UInt32Array::from_iter_values((0..values.len()).map(place));
+        let all: Arc<BinaryArray> = Arc::new(values.iter().map(|value| value.as_deref()).collect());
+        let some: Arc<BinaryArray> = Arc::new(values.iter().map(|value| Some(value.as_deref().unwrap_or(b"\x80"))).collect());
+        let columns: Vec<(&str, ArrayRef)> =
+            vec![("keys", Arc::new(DictionaryArray::<UInt32Type>::new(keys, some))), ("plain", all)];
+        let rows: Vec<u32> = order.iter().map(|row| place(row.index(values.len()))).collect();
         compare(&columns, &rows);
     }
 }

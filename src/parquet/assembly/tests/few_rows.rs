@@ -1,6 +1,6 @@
 //! Files of few rows, which are written page by page, against the same files as Parquet's own writer has them.
 
-use arrow::array::{BooleanArray, Date32Array, Float64Array, Int32Array};
+use arrow::array::{BinaryArray, BooleanArray, Date32Array, Float64Array, Int32Array};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 
@@ -18,6 +18,7 @@ fn columns() -> Vec<(&'static str, ArrayRef)> {
     let mut columns: Vec<(&str, ArrayRef)> = vec![
         ("repeated", texts(&|i| ["ä", "", "long enough to be cut ".repeat(9).as_str()][i % 3].to_owned())),
         ("own", texts(&|i| format!("own {i}"))),
+        ("bytes", Arc::new((0..ROWS).map(|i| some(i).then(|| vec![u8::MAX; i * 2 % 99])).collect::<BinaryArray>())),
         ("flag", Arc::new((0..ROWS).map(|i| some(i).then_some(i % 2 == 0)).collect::<BooleanArray>())),
         ("number", Arc::new((0..ROWS).map(|i| some(i).then(|| number(i))).collect::<Int32Array>())),
         ("date", Arc::new((0..ROWS).map(|i| some(i).then(|| number(i))).collect::<Date32Array>())),
