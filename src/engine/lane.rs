@@ -16,7 +16,7 @@ mod merge;
 mod publish;
 mod recover;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 

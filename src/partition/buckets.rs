@@ -248,19 +248,23 @@ mod tests {
         values.iter().map(|value| Some((*value).to_owned())).collect()
     }
 
-    #[test]
-    fn rows_with_equal_values_share_a_bucket() {
-        let fields = vec![Field::new("path", Type::String), Field::new("n", Type::Long)];
-        let schema = Arc::new(Schema::new(fields).unwrap());
-        let names = ["year", "month", "day", "path", "hour", "n"].map(String::from);
-        let mut buckets = Buckets::new(PartitionBy::parse(&names, &schema).unwrap());
+    fn decoder(schema: Arc<Schema>) -> Decoder {
         let options = DecoderOptions {
             timestamp_field: "at".into(),
             timestamps: TimestampParser::new(TimeUnit::Auto, Tz::UTC),
             max_future: None,
             on_misfit: OnMisfit::Extra,
         };
-        let mut decoder = Decoder::new(schema, options);
+        Decoder::new(schema, options)
+    }
+
+    #[test]
+    fn rows_with_equal_values_share_a_bucket() {
+        let fields = vec![Field::new("path", Type::String), Field::new("n", Type::Long)];
+        let schema = Arc::new(Schema::new(fields).unwrap());
+        let names = ["year", "month", "day", "path", "hour", "n"].map(String::from);
+        let mut buckets = Buckets::new(PartitionBy::parse(&names, &schema).unwrap());
+        let mut decoder = decoder(schema);
         let mut columns = decoder.columns();
         let at = Coordinates { offset: Offset(0), kafka_timestamp_ms: -1 };
         let mut bucket = |record: &str| {
@@ -287,13 +291,7 @@ mod tests {
     fn each_set_of_columns_has_its_own_keys() {
         let schema = Arc::new(Schema::new(vec![Field::new("path", Type::String)]).unwrap());
         let mut buckets = Buckets::new(PartitionBy::parse(&["path".to_owned()], &schema).unwrap());
-        let options = DecoderOptions {
-            timestamp_field: "at".into(),
-            timestamps: TimestampParser::new(TimeUnit::Auto, Tz::UTC),
-            max_future: None,
-            on_misfit: OnMisfit::Extra,
-        };
-        let mut decoder = Decoder::new(schema, options);
+        let mut decoder = decoder(schema);
         let at = Coordinates { offset: Offset(0), kafka_timestamp_ms: -1 };
         let mut of = |paths: [&str; 2]| {
             let mut columns = decoder.columns();

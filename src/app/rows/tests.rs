@@ -12,17 +12,15 @@ use chrono_tz::Tz;
 use super::*;
 use crate::engine::commit::Committed;
 use crate::engine::event::{Action, Input, Now};
-use crate::engine::lane::{DataLossPolicy, ForeignOffsetPolicy, LaneConfig, LatePolicy, MergeConfig};
-use crate::engine::mutation::Mutation;
-use crate::engine::state::{LaneIdentity, LaneState, PartitionId, Recipe};
-use crate::engine::time::EpochLength;
+use crate::engine::lane::tests::{config, identity};
+use crate::engine::lane::{LaneConfig, LatePolicy};
+use crate::engine::state::{LaneState, PartitionId};
 use crate::metrics::Metrics;
 use crate::parquet::{EntryOptions, EntryRows, join, write_entry};
 use crate::record::OnMisfit;
 use crate::record::timestamp::{TimeUnit, TimestampParser};
 use crate::schema::{Field, Type};
 
-const MINUTE_US: i64 = 60_000_000;
 /// 2026-11-22T00:00:00Z, in milliseconds.
 const MIDNIGHT_MS: i64 = 1_795_305_600_000;
 /// Where the lane begins to read; what lies before it is not wanted.
@@ -32,26 +30,7 @@ const HELPER: usize = 4;
 
 /// A lane that reads from [`START`] on.
 fn lane(late: LatePolicy) -> Lane {
-    let config = LaneConfig {
-        epoch: EpochLength::from_us(15 * MINUTE_US).unwrap(),
-        allowed_lateness_us: 5 * MINUTE_US,
-        late,
-        commit_interval_ms: 60_000,
-        gather_closes_ms: 0,
-        idle_timeout_ms: 300_000,
-        collect_grace_ms: 10_000,
-        merge: MergeConfig { most_entries: 3, most_bytes: 1_000 },
-        recipe: Recipe {
-            partition_by: vec!["path".to_owned()],
-            max_buckets: 10,
-            layout: 1,
-            schema: 1,
-            compression: "none".to_owned(),
-        },
-        on_foreign_offset: ForeignOffsetPolicy::Stop,
-        on_data_loss: DataLossPolicy::Stop,
-        mutation: Mutation::None,
-    };
+    let config = LaneConfig { late, ..config() };
     let now = Now { mono_ms: 1_000, wall: EventTime::from_ms(MIDNIGHT_MS) };
     let mut lane = Lane::assigned(config, identity(), Committed::Nothing, 7, now);
     while lane.reads_from().is_none() {
@@ -70,16 +49,6 @@ fn lane(late: LatePolicy) -> Lane {
         lane.handle(now, answer);
     }
     lane
-}
-
-fn identity() -> LaneIdentity {
-    LaneIdentity {
-        group: "g".to_owned(),
-        cluster_id: "c".to_owned(),
-        topic: "t".to_owned(),
-        topic_id: "i".to_owned(),
-        partition: PartitionId(3),
-    }
 }
 
 /// What stands in the log: a key, a value and the Kafka timestamp; or the log's end.

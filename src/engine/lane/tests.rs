@@ -24,7 +24,7 @@ fn epoch(clock: &str) -> Epoch {
     EpochLength::from_us(15 * MINUTE_US).expect("divides a day").epoch_of(at(clock))
 }
 
-fn config() -> LaneConfig {
+pub(crate) fn config() -> LaneConfig {
     LaneConfig {
         epoch: EpochLength::from_us(15 * MINUTE_US).expect("divides a day"),
         allowed_lateness_us: 5 * MINUTE_US,
@@ -35,7 +35,7 @@ fn config() -> LaneConfig {
         collect_grace_ms: 10_000,
         merge: MergeConfig { most_entries: 3, most_bytes: 1_000 },
         recipe: Recipe {
-            partition_by: vec!["page".to_owned()],
+            partition_by: vec!["path".to_owned()],
             max_buckets: 10,
             layout: 1,
             schema: 1,
@@ -47,7 +47,7 @@ fn config() -> LaneConfig {
     }
 }
 
-fn identity() -> LaneIdentity {
+pub(crate) fn identity() -> LaneIdentity {
     LaneIdentity {
         group: "g".to_owned(),
         cluster_id: "c".to_owned(),

@@ -21,10 +21,10 @@ use super::store::{Answer, Object, Op, Store};
 use super::tests::from_environment;
 use super::{MINUTE_US, NOON, QUARTER_US, Record, Simulation, Weights, is_write, promises};
 use crate::engine::event::{Input, Now};
-use crate::engine::lane::{DataLossPolicy, ForeignOffsetPolicy, Lane, LaneConfig, LatePolicy, MergeConfig};
+use crate::engine::lane::tests::config;
+use crate::engine::lane::{Lane, LaneConfig, MergeConfig};
 use crate::engine::mutation::Mutation;
-use crate::engine::state::{Offset, Recipe};
-use crate::engine::time::EpochLength;
+use crate::engine::state::Offset;
 
 /// A small world.
 #[derive(Debug, Clone)]
@@ -169,24 +169,11 @@ impl Small {
 
     fn config(&self, owner: usize) -> LaneConfig {
         LaneConfig {
-            epoch: EpochLength::from_us(QUARTER_US).expect("15 minutes divide a day"),
-            allowed_lateness_us: 5 * MINUTE_US,
-            late: LatePolicy::Append,
-            commit_interval_ms: 60_000,
-            gather_closes_ms: 0,
             idle_timeout_ms: 30_000,
             collect_grace_ms: 0,
             merge: MergeConfig { most_entries: self.most_entries[owner], most_bytes: 1_000 },
-            recipe: Recipe {
-                partition_by: vec!["path".to_owned()],
-                max_buckets: 10,
-                layout: 1,
-                schema: 1,
-                compression: "none".to_owned(),
-            },
-            on_foreign_offset: ForeignOffsetPolicy::Stop,
-            on_data_loss: DataLossPolicy::Stop,
             mutation: self.mutation,
+            ..config()
         }
     }
 
