@@ -24,13 +24,18 @@ const FIXED: [(&str, &str, &str); 5] = [
 ];
 
 /// Defaults of ours, which `-X` may change.
-const DEFAULTS: [(&str, &str); 6] = [
+const DEFAULTS: [(&str, &str); 8] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
     ("session.timeout.ms", "45000"),
     // 1000, librdkafka's default, makes a consumer that is faster than the fetcher wait a second at a time.
     ("fetch.queue.backoff.ms", "20"),
-    // A broker answers one request of a connection after the other: after a seek, the fetch before it must end first.
-    ("fetch.wait.max.ms", "100"),
+    // A broker answers one request of a connection after the other: after a seek, the fetch before it must end first. And a partition whose
+    // queue was full waits for the end of a fetch of the others.
+    ("fetch.wait.max.ms", "50"),
+    // 1, librdkafka's default, has a steady stream come in as many answers as the producers send requests, and each costs as much as 100 events.
+    ("fetch.min.bytes", "65536"),
+    // What brokers may collect of clients (KIP-714) has each record that is taken from a queue counted, under a lock that all workers share.
+    ("enable.metrics.push", "false"),
     ("topic.metadata.refresh.interval.ms", "30000"),
     ("client.id", "streams-to-parquet"),
 ];

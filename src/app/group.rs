@@ -5,6 +5,8 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use super::board::lock;
 use super::clock;
 use super::fail_point::fail_point;
@@ -27,6 +29,8 @@ pub(super) struct Group {
     pub(super) metrics: Arc<Metrics>,
     pub(super) handover_timeout: Duration,
     pub(super) assigned: Mutex<BTreeMap<TopicPartition, u64>>,
+    /// Told after each step of a rebalance.
+    pub(super) rebalanced: Notify,
 }
 
 impl Group {
@@ -131,6 +135,10 @@ impl Assignments for Group {
         fail_point!("commit.after");
         let input = Input::Committed { ticket: request.ticket, acknowledged: error.is_none() };
         self.send(&request.partition, ToWorker::Fact { partition: request.partition.clone(), input });
+    }
+
+    fn rebalanced(&self) {
+        self.rebalanced.notify_one();
     }
 
     fn queue(&self, partition: &TopicPartition) -> Option<Arc<Queue<Bridge>>> {

@@ -10,7 +10,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use super::board::{Board, lock};
 use super::budget::Budget;
@@ -187,6 +187,7 @@ impl Instance {
             metrics: Arc::clone(&self.metrics),
             handover_timeout: self.config.operation.handover_timeout,
             assigned: Mutex::new(BTreeMap::new()),
+            rebalanced: Notify::new(),
         });
         let config = member_config(&self.client, &self.config.kafka.group, self.queued_kbytes(budget));
         let (member, consumer, ask) = Member::new(&config, Arc::clone(&group) as Arc<dyn member::Assignments>)?;
@@ -263,6 +264,11 @@ impl Instance {
                 _ = stop.wait_for(|stop| *stop) => {
                     tracing::info!("stopping: every partition appends and commits what it holds");
                     return Ok(());
+                }
+                () = group.rebalanced.notified() => {
+                    let consumer = Arc::clone(consumer);
+                    // Nobody waits for it.
+                    drop(tokio::task::spawn_blocking(move || member::wake_fetchers(&consumer)));
                 }
                 () = tokio::time::sleep(LOOK) => {}
             }

@@ -24,6 +24,8 @@ const POLL: Duration = Duration::from_millis(20);
 const FETCH_COMMITTED: Duration = Duration::from_secs(10);
 /// How long leaving the group may take.
 const LEAVE: Duration = Duration::from_secs(5);
+/// How long a question may take whose answer nobody needs.
+const WAKE: Duration = Duration::from_secs(1);
 
 /// A partition of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,6 +59,8 @@ pub trait Assignments: Send + Sync + 'static {
     fn lost(&self, partitions: Vec<TopicPartition>);
     /// A commit was answered; `None`: acknowledged.
     fn committed(&self, request: &CommitRequest, error: Option<String>);
+    /// A step of a rebalance is done.
+    fn rebalanced(&self);
     /// Returns the queue that takes the records of a partition.
     fn queue(&self, partition: &TopicPartition) -> Option<Arc<Queue<Bridge>>>;
 }
@@ -106,6 +110,7 @@ impl ConsumerContext for Bridge {
         if let Err(error) = done {
             tracing::error!(%error, "cannot follow a rebalance");
         }
+        self.assignments.rebalanced();
     }
 }
 
@@ -224,6 +229,21 @@ fn commit_now(consumer: &GroupConsumer, commits: &[CommitRequest]) {
     let sent = list_of(commits).and_then(|list| consumer.commit(&list, CommitMode::Sync));
     if let Err(error) = sent {
         tracing::warn!(%error, "the last commit before a handover failed; the next owner repeats it");
+    }
+}
+
+/// Has librdkafka look at once whether there is something to fetch; to be called after a rebalance. Blocks.
+///
+/// While a rebalance is under way librdkafka pauses the partitions that stay, too. When it goes on with them it wakes none of the threads that
+/// fetch (`rd_kafka_toppar_pause_resume`), and one that had found nothing to do looks again within a second (`rd_kafka_max_block_ms`). A
+/// question to the leader of a partition wakes its thread, whatever is asked.
+pub fn wake_fetchers(consumer: &GroupConsumer) {
+    let asked = consumer.assignment().and_then(|mut list| {
+        list.set_all_offsets(KafkaOffset::End)?;
+        if list.count() == 0 { Ok(list) } else { consumer.offsets_for_times(list, WAKE) }
+    });
+    if let Err(error) = asked {
+        tracing::debug!(%error, "cannot wake who fetches: they look by themselves within a second");
     }
 }
 

@@ -22,6 +22,8 @@ impl Assignments for Nobody {
 
     fn committed(&self, _: &CommitRequest, _: Option<String>) {}
 
+    fn rebalanced(&self) {}
+
     fn queue(&self, _: &TopicPartition) -> Option<Arc<Queue<Bridge>>> {
         None
     }
