@@ -35,7 +35,7 @@ mod widen;
 
 pub use assembly::{AssembleError, Assembly, AssemblyOptions, FolderName, PlannedFile, WrittenFile};
 pub use codec::{CodecError, parse_codec};
-pub use entry::{Content, DeadRows, EntryOptions, EntryRows, RowTag, write_entry};
+pub use entry::{Content, DeadRows, EntryOptions, EntryRows, RowTag, write_entry, write_entry_watched};
 pub use error::EntryError;
 pub use index::{Segment, Values};
 pub use join::{HelpedRows, join};

@@ -66,6 +66,11 @@ pub(super) struct Holding {
 }
 
 impl Holding {
+    /// Returns how much is held.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Holds `bytes` more.
     pub(super) fn grow(&mut self, bytes: usize) {
         self.resize(self.bytes.saturating_add(bytes));

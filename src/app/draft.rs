@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use crate::engine::event::TakeOver;
 use crate::engine::state::{EntryRef, LaneState, PartitionId, Scope};
 use crate::parquet::{
-    Content, EntryError, EntryOptions, EntryReader, HelpedRows, OlderRows, join, take_over, write_entry,
+    Content, EntryError, EntryOptions, EntryReader, HelpedRows, OlderRows, join, take_over, write_entry_watched,
 };
 use crate::store::{Layout, Store, chain};
 
@@ -57,8 +57,8 @@ impl DraftError {
 }
 
 impl Draft {
-    /// Returns the bytes of the entry. Blocks; must not be called on a thread of the runtime.
-    pub(super) fn write(self, shelf: &Shelf<'_>) -> Result<Bytes, DraftError> {
+    /// Returns the bytes of the entry; `grown` hears how many there are while it is written. Blocks; must not be called on a thread of the runtime.
+    pub(super) fn write(self, shelf: &Shelf<'_>, grown: &mut dyn FnMut(usize)) -> Result<Bytes, DraftError> {
         let Self { state, take_over: wanted, mut content, helped, is_long } = self;
         content.rows = join(content.rows, helped).map_err(DraftError::Failed)?;
         let mut by_entry = BTreeMap::<EntryRef, Vec<Scope>>::new();
@@ -74,7 +74,7 @@ impl Draft {
         let content =
             if older.is_empty() { content } else { take_over(&older, content).map_err(DraftError::of_older)? };
         let options = EntryOptions { is_long, ..EntryOptions::default() };
-        write_entry(&state, &content, &options).map_err(DraftError::Failed)
+        write_entry_watched(&state, &content, &options, grown).map_err(DraftError::Failed)
     }
 }
 

@@ -173,8 +173,9 @@ impl Instance {
     }
 
     fn start(&self, budget: &Arc<Budget>, board: &Arc<Board>, tally: &Arc<Tally>) -> Result<Started, Error> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = match self.config.operation.workers {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            0 => cores,
             given => given,
         };
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| channel()).unzip();
@@ -205,6 +206,7 @@ impl Instance {
             member: ask.clone(),
             metrics: Arc::clone(&self.metrics),
             budget: Arc::clone(budget),
+            writing: Arc::new(Semaphore::new(cores.max(workers))),
             assembly: Arc::new(Semaphore::new(workers)),
         };
         let mut threads = Vec::new();

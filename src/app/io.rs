@@ -77,7 +77,9 @@ pub(super) struct Shared {
     pub(super) member: Sender<Request>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) budget: Arc<Budget>,
-    /// How many closes are assembled at once.
+    /// How many entries are written at once: more would take memory, and no less time. Who has a permit waits for nothing.
+    pub(super) writing: Arc<Semaphore>,
+    /// How many closes are assembled at once, or entries that take over older rows.
     pub(super) assembly: Arc<Semaphore>,
 }
 
@@ -324,16 +326,23 @@ impl Io {
             let closes = draft.state.closes.iter().any(|close| close.entry == entry);
             // Older rows in memory are bounded for each lane, and by few lanes at once.
             let taken_over = draft.take_over.iter().flat_map(|taken| &taken.held).map(|older| older.bytes).sum::<u64>();
-            let (mut held, mut permit) = (held, None);
-            if taken_over > 0 {
+            let mut held = held;
+            let few = if draft.take_over.is_empty() {
+                &io.shared.writing
+            } else {
                 fail_point!("merge.before");
-                permit = Arc::clone(&io.shared.assembly).acquire_owned().await.ok();
-                held.grow(usize::try_from(taken_over).unwrap_or(usize::MAX));
-            }
+                &io.shared.assembly
+            };
+            let permit = Arc::clone(few).acquire_owned().await.ok();
+            held.grow(usize::try_from(taken_over).unwrap_or(usize::MAX));
             let writer = io.clone();
-            let written = tokio::task::spawn_blocking(move || writer.write(draft));
-            let bytes = match written.await {
-                Ok(Ok(bytes)) => bytes,
+            let written = tokio::task::spawn_blocking(move || {
+                let written = writer.write(draft, &mut held);
+                drop(permit);
+                written.map(|bytes| (bytes, held))
+            });
+            let (bytes, mut held) = match written.await {
+                Ok(Ok(written)) => written,
                 Ok(Err(DraftError::Gone)) => return io.answer(Input::TakeOverGone { ticket }),
                 Ok(Err(DraftError::Unwanted)) => return,
                 Ok(Err(DraftError::Failed(error))) => {
@@ -341,7 +350,6 @@ impl Io {
                 }
                 Err(error) => return io.fail(format!("entry {} of {:?}: {error}", entry.number, io.partition)),
             };
-            drop(permit);
             held.resize(bytes.len());
             *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some((entry, bytes.clone()));
             metrics.entries.inc();
@@ -355,10 +363,12 @@ impl Io {
         });
     }
 
-    fn write(&self, draft: Draft) -> Result<Bytes, DraftError> {
+    /// Writes the entry, which is held beside what it is written of.
+    fn write(&self, draft: Draft, held: &mut Holding) -> Result<Bytes, DraftError> {
+        let before = held.bytes();
         let Shared { store, runtime, .. } = &self.shared;
         let (layout, partition, is_wanted) = (self.layout(), self.partition.partition, &|| self.is_wanted());
-        draft.write(&Shelf { store, runtime, layout, partition, is_wanted })
+        draft.write(&Shelf { store, runtime, layout, partition, is_wanted }, &mut |bytes| held.resize(before + bytes))
     }
 
     pub(super) fn append_again(&self, ticket: Ticket, entry: EntryRef, kept: &Kept, metrics: &Arc<LaneMetrics>) {

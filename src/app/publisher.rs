@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::runtime::Handle;
 
-use super::budget::Budget;
+use super::budget::{Budget, Holding};
 use super::clock;
 use super::fail_point::fail_point;
 use super::tally::Tally;
@@ -23,8 +23,6 @@ use crate::store::{Store, StoreError, chain};
 
 /// What assembling is reckoned to hold: the row group being encoded, the part being uploaded.
 const ASSEMBLY_BYTES: usize = 16 << 20;
-/// What each open entry is reckoned to hold: a compressed row group, a decoded batch.
-const ENTRY_BYTES: usize = 4 << 20;
 
 /// One publication of one close.
 #[derive(Debug)]
@@ -59,12 +57,12 @@ impl Publisher {
     pub(super) fn publish(&self) -> PublishOutcome {
         fail_point!("publish.before");
         let began = clock::elapsed();
-        let _held = self.budget.hold(ASSEMBLY_BYTES + ENTRY_BYTES * self.close.rows.len());
+        let mut held = self.budget.hold(ASSEMBLY_BYTES);
         let (mut job, mut files) = (PublishJob::default(), Vec::new());
         let outcome = loop {
             let outcome = match job.step() {
                 PublishStep::LookForReceipt => self.look_for_receipt(),
-                PublishStep::PutFiles => match self.put_files() {
+                PublishStep::PutFiles => match self.put_files(&mut held) {
                     Ok(put) => {
                         files = put;
                         StepOutcome::FilesThere
@@ -133,7 +131,7 @@ impl Publisher {
         self.topic.layout.receipt(self.partition, &self.chain.to_string(), &self.close)
     }
 
-    fn put_files(&self) -> Result<Vec<FileReceipt>, Fault> {
+    fn put_files(&self, held: &mut Holding) -> Result<Vec<FileReceipt>, Fault> {
         let recipe = &self.close.recipe;
         if (recipe.layout, recipe.schema) != (LAYOUT_VERSION, SCHEMA_VERSION) {
             // A newer version decided the close: by its recipe the files would have other names here.
@@ -147,6 +145,7 @@ impl Publisher {
         let columns = self.topic.schema.columns();
         let opened = Assembly::open(&self.close, entries, &columns, &folder, &AssemblyOptions::default());
         let mut assembly = opened.map_err(assemble_fault)?;
+        held.resize(ASSEMBLY_BYTES.saturating_add(usize::try_from(assembly.reading_bytes()).unwrap_or(usize::MAX)));
         let (found, promised) = (assembly.rows(), self.close.row_count());
         if found != promised {
             return Err(Fault::Failed(format!(

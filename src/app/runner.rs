@@ -17,7 +17,7 @@ use super::topic::Topic;
 use crate::engine::commit::{CommitMetadata, Committed};
 use crate::engine::event::{Action, Input, TakeOver, Ticket};
 use crate::engine::lane::Lane;
-use crate::engine::state::{EntryNumber, EntryRef, LaneState, Offset};
+use crate::engine::state::{EntryNumber, EntryRef, LaneState, Offset, Scope};
 use crate::kafka::member::{CommitRequest, TopicPartition};
 use crate::metrics::LaneMetrics;
 
@@ -245,10 +245,13 @@ impl Runner {
         }
     }
 
-    /// Whether the entry with `state` brings event time on by so much that few entries share an epoch.
+    /// Whether the entry with `state` brings event time on by so much that few entries share an epoch. The first entry of a lane is reckoned from
+    /// the beginning of its first epoch.
     fn is_long(&self, state: &LaneState) -> bool {
         let least = self.topic.lane.epoch.as_us() / MOST_ENTRIES_OF_A_COPY;
-        let (before, now) = (self.lane.newest().max_event_time, state.max_event_time);
+        let scopes = state.waiting.keys().chain(state.closes.iter().map(|close| &close.scope));
+        let first = || scopes.filter_map(Scope::epoch).map(|epoch| epoch.start).min();
+        let (before, now) = (self.lane.newest().max_event_time.or_else(first), state.max_event_time);
         before.zip(now).is_some_and(|(before, now)| now.0.saturating_sub(before.0) >= least)
     }
 

@@ -24,6 +24,8 @@ use crate::kafka::member::{Bridge, CommitRequest, TopicPartition};
 const BATCH: usize = 2_048;
 /// The fewest records that are divided among workers: below, what they tell each other costs more than it saves, and nobody is behind.
 const LEAST_DIVIDED: usize = BATCH / 4;
+/// The same for large records, of which fewer make a full batch.
+const LEAST_LARGE_DIVIDED: usize = LEAST_DIVIDED / 8;
 /// How long a worker waits for records; a message ends the wait.
 const WAIT: Duration = Duration::from_millis(100);
 /// How often the gauges and the board are brought up to date.
@@ -107,6 +109,7 @@ impl Worker {
     pub(super) fn run(mut self) {
         // What is taken now, and what was taken from the queue while others helped.
         let (mut batch, mut coming) = (Batch::with_capacity(BATCH), Batch::with_capacity(BATCH));
+        let mut in_hand = self.shared.budget.hold(0);
         let (mut next, mut shown) = (0, Duration::ZERO);
         // Whether there was more to take than was taken.
         let mut is_behind = false;
@@ -121,6 +124,7 @@ impl Worker {
             if next >= batch.len() {
                 next = 0;
                 batch.clear();
+                in_hand.resize(coming.bytes());
                 if !coming.is_empty() {
                     // What a message says of the batch in hand was said of this one.
                     std::mem::swap(&mut batch, &mut coming);
@@ -133,6 +137,7 @@ impl Worker {
                     self.consume(&mut batch, is_behind);
                     is_behind = batch.is_full();
                 }
+                in_hand.resize(batch.bytes());
                 away = self.divide(&mut batch);
             }
             fail_point!("worker.turn");
@@ -141,6 +146,7 @@ impl Worker {
                 if !self.shared.budget.is_spent() {
                     self.mailbox.queue.consume(Duration::ZERO, &mut coming);
                     is_behind = coming.is_full();
+                    in_hand.grow(coming.bytes());
                 }
                 if let Err(why) = self.take_back(away, next >= batch.len()) {
                     // A lane that went on here would pass over records. What it has in memory is read again.
@@ -248,7 +254,8 @@ impl Worker {
 
     /// Has others decode a part of the batch, if it is large and they have nothing to do. All that is divided finds room.
     fn divide(&mut self, batch: &mut Batch) -> Vec<Away> {
-        if batch.len() < LEAST_DIVIDED || !self.crew.may_help() {
+        let least = if batch.is_full() { LEAST_LARGE_DIVIDED } else { LEAST_DIVIDED };
+        if batch.len() < least || !self.crew.may_help() {
             return Vec::new();
         }
         let bytes = batch.bytes();

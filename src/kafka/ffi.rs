@@ -78,8 +78,8 @@ impl<C: ConsumerContext + 'static> Queue<C> {
     /// end and stop.
     pub fn consume(&self, timeout: Duration, batch: &mut Batch) {
         batch.clear();
-        let (mut timeout_ms, mut bytes) = (i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX), 0);
-        while let Some(place) = batch.messages.get_mut(batch.count).filter(|_| bytes < MOST_BYTES) {
+        let mut timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        while let Some(place) = batch.messages.get_mut(batch.count).filter(|_| batch.bytes < MOST_BYTES) {
             // SAFETY: the queue lives; what it returns is null, or a message that we own.
             let message = unsafe { rd::rd_kafka_consume_queue(self.queue.as_ptr(), timeout_ms) };
             if message.is_null() {
@@ -88,7 +88,7 @@ impl<C: ConsumerContext + 'static> Queue<C> {
             *place = message;
             batch.count += 1;
             // SAFETY: a message that we own, and have just seen not to be null.
-            bytes += batch::size(unsafe { &*message });
+            batch.bytes += batch::size(unsafe { &*message });
             timeout_ms = 0;
         }
     }

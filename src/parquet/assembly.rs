@@ -186,6 +186,17 @@ impl Assembly {
         self.files.iter().map(FilePlan::rows).sum()
     }
 
+    /// Returns the memory that it takes to read the entries, in bytes: one row group of each that is decoded, and one that is copied.
+    #[must_use]
+    pub fn reading_bytes(&self) -> u64 {
+        let parts = self.files.iter().flat_map(|file| &file.buckets).flat_map(|bucket| &bucket.parts);
+        let copied = parts.filter_map(|part| {
+            let entry = self.cursors.get(part.entry)?.entry();
+            part.copied.clone()?.map(|group| entry.stored_bytes(group)).max()
+        });
+        self.cursors.iter().map(Cursor::bytes).fold(copied.max().unwrap_or(0), u64::saturating_add)
+    }
+
     /// Moves on to the next file, whether or not the current one was written.
     pub fn next_file(&mut self) -> Option<PlannedFile> {
         let file = self.files.get(self.next)?;

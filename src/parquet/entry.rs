@@ -70,35 +70,43 @@ pub struct Content {
 pub struct EntryOptions {
     /// The most rows of a row group.
     pub group_rows: usize,
-    /// The size in memory that the rows of a row group should not pass, in bytes.
+    /// The size in memory that the rows of a row group should not pass, in bytes: whoever assembles a close has one of each entry.
     pub group_bytes: usize,
     /// From this many rows on, a piece of a bucket has row groups of its own, which published files copy.
     pub piece_rows: usize,
-    /// The same for a piece of what the entry closes, if it holds most of it: the file gets few row groups anyway.
+    /// The same by the size of the rows in memory, in bytes: rows may be few and long. Sizes are averages of all rows of the entry.
+    pub piece_bytes: usize,
+    /// The same as [`Self::piece_rows`] for a piece of what the entry closes, if it holds most of it: the file gets few row groups anyway.
     pub closing_piece_rows: usize,
+    /// The same by their size in bytes; for dead letters, too, whatever closes: nobody reads them often, and so their row groups may be small.
+    pub closing_piece_bytes: usize,
     /// The entry holds a good part of each epoch that it has rows of, so that no file gets many row groups, whatever is copied.
     pub is_long: bool,
-    /// From this many bytes in memory on, a piece of a bucket of dead letters has row groups of its own: nobody reads them often, and so
-    /// these may be smaller than those of rows.
-    pub dead_piece_bytes: usize,
     /// The most rows of a row group that is copied.
     pub copied_rows: usize,
-    /// Fewer rows are not compressed by Zstandard: below, creating its contexts costs more than it saves.
+    /// The size in memory that the rows of such a row group should not pass, in bytes: it is read compressed, and not decoded.
+    pub copied_bytes: usize,
+    /// Fewer rows are not compressed by Zstandard, unless they are large: below, creating its contexts costs more than it saves.
     pub zstd_from_rows: usize,
+    /// From this many bytes in memory on, fewer rows are compressed, too.
+    pub zstd_from_bytes: usize,
 }
 
 impl Default for EntryOptions {
     fn default() -> Self {
         Self {
             group_rows: 32_768,
-            group_bytes: 32 << 20,
+            group_bytes: 8 << 20,
             piece_rows: 20_000,
+            piece_bytes: 4 << 20,
             // To copy a row group costs about what it costs to decode and encode 200 rows.
             closing_piece_rows: 1_000,
+            closing_piece_bytes: 2 << 20,
             is_long: false,
-            dead_piece_bytes: 2 << 20,
             copied_rows: 131_072,
+            copied_bytes: 32 << 20,
             zstd_from_rows: 1_000,
+            zstd_from_bytes: 1 << 20,
         }
     }
 }
@@ -108,17 +116,31 @@ impl Default for EntryOptions {
 /// # Errors
 /// When the rows do not fit their tags, lack a column, or cannot be written as Parquet.
 pub fn write_entry(state: &LaneState, content: &Content, options: &EntryOptions) -> Result<Bytes, EntryError> {
+    write_entry_watched(state, content, options, &mut |_| ())
+}
+
+/// The same; `grown` hears the size of the entry after each row group, in bytes.
+///
+/// # Errors
+/// See [`write_entry`].
+pub fn write_entry_watched(
+    state: &LaneState,
+    content: &Content,
+    options: &EntryOptions,
+    grown: &mut dyn FnMut(usize),
+) -> Result<Bytes, EntryError> {
     let rows = Part::of_rows(content)?;
     let dead = Part::of_dead(content)?;
     let schema = entry_schema(&rows, &dead)?;
-    let total = rows.sorted.order.len() + dead.sorted.order.len();
+    let (count, bytes) = (rows.count() + dead.count(), rows.bytes() + dead.bytes());
 
-    let mut file = GroupWriter::new(schema, total >= options.zstd_from_rows)?;
+    let mut file = GroupWriter::new(schema, count >= options.zstd_from_rows || bytes >= options.zstd_from_bytes)?;
     for part in [&rows, &dead] {
         for GroupRows { rows, is_piece } in
-            Grouping::new(state, options, part.row_bytes()).groups(&part.sorted.segments)
+            Grouping::new(state, options, part.bytes() / part.count().max(1)).groups(&part.sorted.segments)
         {
             file.write(part.sorted.order.get(rows).unwrap_or_default(), &part.columns, is_piece)?;
+            grown(file.len());
         }
     }
     let mut segments = rows.sorted.segments;
@@ -208,10 +230,13 @@ impl Part {
         Ok(Self { columns, sorted })
     }
 
-    /// Returns the size that a row has in memory on average.
-    fn row_bytes(&self) -> usize {
-        let bytes: usize = self.columns.iter().map(|column| bytes_of(&column.array)).sum();
-        bytes / self.sorted.order.len().max(1)
+    fn count(&self) -> usize {
+        self.sorted.order.len()
+    }
+
+    /// Returns the size of the rows in memory.
+    fn bytes(&self) -> usize {
+        self.columns.iter().map(|column| bytes_of(&column.array)).sum()
     }
 }
 

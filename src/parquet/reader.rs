@@ -116,6 +116,17 @@ impl EntryReader {
         &self.segments
     }
 
+    /// Returns the size of row group `number` as it is stored, in bytes: so much is read at once.
+    pub(super) fn stored_bytes(&self, number: usize) -> u64 {
+        self.groups.get(number).map_or(0, |group| group.bytes.end - group.bytes.start)
+    }
+
+    /// Returns what it takes to decode `rows`, in bytes: the largest of their row groups as it is stored, and some of its rows.
+    pub(super) fn decoding_bytes(&self, rows: &Range<u64>) -> u64 {
+        let touched = self.groups.iter().filter(|group| group.rows.start < rows.end && rows.start < group.rows.end);
+        touched.map(|group| group.bytes.end - group.bytes.start).max().unwrap_or(0).saturating_add(BATCH_BYTES)
+    }
+
     /// Returns how many rows are decoded at once, at most, in the row groups that `rows` touch.
     pub(super) fn batch_rows(&self, rows: &Range<u64>) -> usize {
         let touched = self.groups.iter().filter(|group| group.rows.start < rows.end && rows.start < group.rows.end);

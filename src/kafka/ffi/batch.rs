@@ -8,14 +8,16 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use super::bytes;
 
-/// The size of keys and values at which a batch is full, whatever its capacity, in bytes: no budget counts what is in hand.
-pub(super) const MOST_BYTES: usize = 8 << 20;
+/// The size of keys and values at which a batch is full, whatever its capacity, in bytes.
+pub(super) const MOST_BYTES: usize = 4 << 20;
 
 /// Records (and partition events) as librdkafka handed them over. Their bytes are librdkafka's own, and live as long as they stay here.
 #[derive(Debug)]
 pub struct Batch {
     pub(super) messages: Vec<*mut rd::rd_kafka_message_t>,
     pub(super) count: usize,
+    /// The size of all keys and values.
+    pub(super) bytes: usize,
 }
 
 // SAFETY: the messages are owned by the batch alone, and librdkafka lets any thread read and destroy them.
@@ -85,7 +87,7 @@ impl Batch {
     /// Returns a batch with room for `capacity` records.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { messages: vec![ptr::null_mut(); capacity], count: 0 }
+        Self { messages: vec![ptr::null_mut(); capacity], count: 0, bytes: 0 }
     }
 
     /// Returns how many there are.
@@ -102,8 +104,8 @@ impl Batch {
 
     /// Whether there is room for no more.
     #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.count == self.messages.len() || self.bytes() >= MOST_BYTES
+    pub const fn is_full(&self) -> bool {
+        self.count == self.messages.len() || self.bytes >= MOST_BYTES
     }
 
     /// Takes those from `at` on out, into a batch of their own; this one has as much room as before.
@@ -111,16 +113,18 @@ impl Batch {
     pub fn split_off(&mut self, at: usize) -> Self {
         let moved = self.messages.get_mut(at..self.count).unwrap_or_default();
         let messages: Vec<_> = moved.iter_mut().map(|message| mem::replace(message, ptr::null_mut())).collect();
+        // SAFETY: as in `run`.
+        let view = |message: &*mut rd::rd_kafka_message_t| unsafe { message.as_ref() };
+        let bytes = messages.iter().filter_map(view).map(size).sum();
         self.count -= messages.len();
-        Self { count: messages.len(), messages }
+        self.bytes -= bytes;
+        Self { count: messages.len(), messages, bytes }
     }
 
     /// Returns the size of all keys and values, in bytes.
     #[must_use]
-    pub fn bytes(&self) -> usize {
-        // SAFETY: as in `run`.
-        let view = |message: &*mut rd::rd_kafka_message_t| unsafe { message.as_ref() };
-        self.messages.iter().take(self.count).filter_map(view).map(size).sum()
+    pub const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Returns those from `from` on that are of one partition; `None` if there are no more.
@@ -159,7 +163,7 @@ impl Batch {
             unsafe { rd::rd_kafka_message_destroy(*message) };
             *message = ptr::null_mut();
         }
-        self.count = 0;
+        (self.count, self.bytes) = (0, 0);
     }
 }
 

@@ -74,6 +74,12 @@ impl Cursor {
         self.rows_of(segment).map_or(0, |rows| self.entry.decoded_bytes(&rows))
     }
 
+    /// Returns the memory that the cursor takes while it reads, in bytes; 0 if nothing is read.
+    pub(super) fn bytes(&self) -> u64 {
+        let rows = self.turns.iter().filter_map(|segment| self.rows_of(*segment));
+        rows.map(|rows| self.entry.decoding_bytes(&rows)).max().unwrap_or(0)
+    }
+
     fn rows_of(&self, segment: usize) -> Option<Range<u64>> {
         self.entry.segments().get(segment).map(rows)
     }

@@ -511,7 +511,11 @@ fn what_is_all_of_its_file_is_copied_though_it_is_small() {
     let entry = open(big_entry(1, 0..150, true, |offset| if offset % 10 == 0 { "/b" } else { "/a" }));
     let groups: Vec<_> = (0..2).map(|segment| entry.groups_of(segment)).collect();
     assert_eq!(groups, [Some(0..1), None]);
-    let files = write_all(&mut assembly(&close(now(), &[1]), vec![entry]).expect("entries of the close"));
+    let [copied, decoded] = [0, 1].map(|group| entry.stored_bytes(group));
+    let mut assembly = assembly(&close(now(), &[1]), vec![entry]).expect("entries of the close");
+    // Some rows that are decoded, 4 MiB at most, are there beside their row group.
+    assert_eq!(assembly.reading_bytes(), copied + decoded + (4 << 20));
+    let files = write_all(&mut assembly);
     assert_eq!(files.iter().map(|(_, _, bytes)| seen(bytes).1).collect::<Vec<_>>(), [[(135, true)], [(15, true)]]);
 }
 

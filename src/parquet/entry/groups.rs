@@ -1,7 +1,7 @@
 //! Which rows of an entry share a row group.
 //!
 //! Row groups run across buckets, so that an entry of ten thousand buckets has few; a piece of one bucket that is big enough stands
-//! alone, since a published file can then copy it. A piece of dead letters is big by its bytes, not its rows: they may be few and long.
+//! alone, since a published file can then copy it. It is big by its rows or by its bytes: rows may be few and long.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -39,13 +39,13 @@ impl Grouping {
             let here = close.rows.iter().filter(|held| held.entry == state.entry).map(|held| held.rows).sum::<u64>();
             here.saturating_mul(2) >= close.row_count()
         });
+        let closing_piece = fit(options.closing_piece_bytes, options.closing_piece_rows);
         Self {
             shared: fit(options.group_bytes, options.group_rows),
-            // What is copied is read compressed, and not decoded.
-            alone: fit(options.group_bytes.saturating_mul(2), options.copied_rows),
-            piece: if options.is_long { options.closing_piece_rows } else { options.piece_rows },
-            closing_piece: options.closing_piece_rows,
-            dead_piece: fit(options.dead_piece_bytes, usize::MAX),
+            alone: fit(options.copied_bytes, options.copied_rows),
+            piece: if options.is_long { closing_piece } else { fit(options.piece_bytes, options.piece_rows) },
+            closing_piece,
+            dead_piece: fit(options.closing_piece_bytes, usize::MAX),
             closed: closed.map(|close| close.scope).collect(),
         }
     }
@@ -140,13 +140,36 @@ mod tests {
     }
 
     #[test]
+    fn few_long_rows_stand_alone_too() {
+        let scope = Scope::OnTime(epoch(1));
+        let segment = |rows| Segment { scope, values: vec![], start: 0, rows, first_offset: 0, last_offset: 0 };
+        let options = EntryOptions {
+            group_bytes: 1_000,
+            copied_bytes: 2_000,
+            piece_bytes: 800,
+            closing_piece_bytes: 300,
+            ..EntryOptions::default()
+        };
+        let mut lane = state(9);
+        let shown = |lane: &LaneState, options: &EntryOptions| {
+            let groups = Grouping::new(lane, options, 100).groups(&[2, 3, 7, 8].map(segment));
+            groups.into_iter().map(|group| (group.rows, group.is_piece)).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(&lane, &options), [(0..6, false), (6..12, false), (12..20, true)]);
+        let each = [(0..2, false), (2..5, true), (5..12, true), (12..20, true)];
+        assert_eq!(shown(&lane, &EntryOptions { is_long: true, ..options.clone() }), each);
+        lane.closes = vec![close(scope, &[9])];
+        assert_eq!(shown(&lane, &options), each);
+    }
+
+    #[test]
     fn dead_letters_stand_alone_if_they_are_large_together() {
         let segment = |rows| {
             let scope = Scope::DeadLetter;
             Segment { scope, values: vec![], start: 0, rows, first_offset: 0, last_offset: 0 }
         };
         let options =
-            EntryOptions { group_rows: 10, group_bytes: 500, dead_piece_bytes: 300, ..EntryOptions::default() };
+            EntryOptions { group_rows: 10, copied_bytes: 1_000, closing_piece_bytes: 300, ..EntryOptions::default() };
         let shown = |row_bytes, sizes: &[u64]| {
             let segments: Vec<Segment> = sizes.iter().map(|rows| segment(*rows)).collect();
             let groups = Grouping::new(&state(9), &options, row_bytes).groups(&segments);

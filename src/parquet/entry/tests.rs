@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
 
 use super::*;
 use crate::parquet::fixture::{CHAIN, Row, content, entry, epoch, longs, open, state, texts, with_dead};
@@ -121,6 +122,30 @@ fn a_footer_takes_one_read_and_a_row_group_another() {
     let reads = source.1.lock().expect("one thread").clone();
     assert_eq!((reads.len(), reads[0].clone(), reads[1].start), (2, 0..size, 4));
     assert!(reads[1].end < size);
+}
+
+#[test]
+fn few_large_rows_are_compressed() {
+    let rows = [(Scope::OnTime(epoch(0)), "22", Some("/"), 5), (Scope::OnTime(epoch(0)), "22", Some("/"), 6)];
+    let content = content(&rows);
+    let codec = |zstd_from_bytes| {
+        let options = EntryOptions { zstd_from_bytes, ..EntryOptions::default() };
+        let entry = open(write_entry(&state(1), &content, &options).expect("an entry"));
+        entry.metadata().row_group(0).column(0).compression()
+    };
+    let bytes: usize = content.rows.iter().flat_map(|rows| rows.rows.columns()).map(bytes_of).sum();
+    assert_eq!(codec(bytes + 1), Compression::UNCOMPRESSED);
+    assert!(matches!(codec(bytes), Compression::ZSTD(_)));
+}
+
+#[test]
+fn an_entry_is_heard_to_grow() {
+    let options = EntryOptions { group_rows: 2, ..EntryOptions::default() };
+    let mut heard = Vec::new();
+    let written = write_entry_watched(&state(1), &hand_worked(), &options, &mut |bytes| heard.push(bytes));
+    let bytes = written.expect("an entry");
+    assert!(heard.len() > 1 && heard.is_sorted(), "{heard:?}");
+    assert_eq!(heard.last().copied(), usize::try_from(rows_end(&bytes)).ok());
 }
 
 #[test]

@@ -74,6 +74,11 @@ impl GroupWriter {
         Ok(())
     }
 
+    /// Returns the size of the file so far.
+    pub(super) const fn len(&self) -> usize {
+        self.end
+    }
+
     /// Returns the size of the group's rows in memory, as they are read back.
     fn write_group(&mut self, order: &[u32], columns: &[PartColumn], is_piece: bool) -> Result<usize, ParquetError> {
         let mut others = Others::new(&self.factory, self.groups.len());

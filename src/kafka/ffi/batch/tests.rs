@@ -33,7 +33,8 @@ fn put_back(batch: &mut Batch, mut rest: Batch) {
         batch.messages[batch.count] = mem::replace(message, ptr::null_mut());
         batch.count += 1;
     }
-    rest.count = 0;
+    batch.bytes += rest.bytes;
+    (rest.count, rest.bytes) = (0, 0);
 }
 
 /// A queue of partitions that hold `values` in turn; all is gone with the cluster.

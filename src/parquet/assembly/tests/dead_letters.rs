@@ -30,7 +30,7 @@ fn letters(number: u64, offsets: std::ops::Range<i64>, rows: &[Row<'_>]) -> Entr
 
 fn entry_of(number: u64, content: &Content) -> EntryReader {
     let options =
-        EntryOptions { dead_piece_bytes: 20_000, zstd_from_rows: 1, copied_rows: 1_000, ..EntryOptions::default() };
+        EntryOptions { closing_piece_bytes: 20_000, zstd_from_rows: 1, copied_rows: 1_000, ..EntryOptions::default() };
     open(write_entry(&state(number), content, &options).expect("an entry"))
 }
 
