@@ -60,11 +60,12 @@ impl Crew {
     }
 
     /// Waits as `wait` does; meanwhile worker `number` may be claimed.
-    pub(super) fn while_waiting(&self, number: usize, wait: impl FnOnce()) {
+    pub(super) fn while_waiting<R>(&self, number: usize, wait: impl FnOnce() -> R) -> R {
         let waits = self.members.get(number).map(|member| &member.waits);
         waits.inspect(|waits| waits.store(true, Ordering::Release));
-        wait();
+        let came = wait();
         waits.inspect(|waits| waits.store(false, Ordering::Release));
+        came
     }
 
     /// Whether somebody may wait: a look, for those who have no time for more.

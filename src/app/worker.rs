@@ -28,6 +28,8 @@ const LEAST_DIVIDED: usize = BATCH / 4;
 const LEAST_LARGE_DIVIDED: usize = LEAST_DIVIDED / 8;
 /// How long a worker waits for records; a message ends the wait.
 const WAIT: Duration = Duration::from_millis(100);
+/// How long it lets records gather when it has just taken few: each turn costs as much as some dozens of them.
+const GATHER: Duration = Duration::from_millis(100);
 /// How often the gauges and the board are brought up to date.
 const SHOW: Duration = Duration::from_millis(200);
 /// A lane with less in memory is not worth an early append, in bytes.
@@ -113,12 +115,16 @@ impl Worker {
         let (mut next, mut shown) = (0, Duration::ZERO);
         // Whether there was more to take than was taken.
         let mut is_behind = false;
+        // Whether few records were taken, and are done with.
+        let mut gathers = false;
         loop {
-            while let Ok(message) = self.messages.try_recv() {
-                if matches!(message, ToWorker::End) {
+            let mut message = self.next_message(if gathers { GATHER } else { Duration::ZERO });
+            while let Some(told) = message {
+                if matches!(told, ToWorker::End) {
                     return;
                 }
-                self.handle(message);
+                self.handle(told);
+                message = self.next_message(Duration::ZERO);
             }
             let mut away = Vec::new();
             if next >= batch.len() {
@@ -155,6 +161,8 @@ impl Worker {
                 // No message has been handled since: this batch is done with, and the coming one is as it should be.
                 self.outdated.clear();
             }
+            gathers =
+                next >= batch.len() && (1..LEAST_DIVIDED).contains(&batch.len()) && coming.is_empty() && !is_behind;
             self.relieve();
             for runner in self.runners.values_mut() {
                 runner.advance();
@@ -166,6 +174,14 @@ impl Worker {
                 self.show();
             }
         }
+    }
+
+    /// Returns the message that comes within `wait`; others may claim this worker meanwhile.
+    fn next_message(&self, wait: Duration) -> Option<ToWorker> {
+        if wait.is_zero() {
+            return self.messages.try_recv().ok();
+        }
+        self.crew.while_waiting(self.number, || self.messages.recv_timeout(wait).ok())
     }
 
     fn handle(&mut self, message: ToWorker) {
