@@ -318,7 +318,14 @@ impl Io {
         sought.elements().iter().try_for_each(|element| element.error())
     }
 
-    pub(super) fn append(&self, ticket: Ticket, draft: Draft, kept: &Kept, held: Holding, metrics: &Arc<LaneMetrics>) {
+    pub(super) fn append(
+        &self,
+        ticket: Ticket,
+        draft: Draft,
+        kept: &Kept,
+        mut held: Holding,
+        metrics: &Arc<LaneMetrics>,
+    ) {
         let (io, kept, metrics) = (self.clone(), Arc::clone(kept), Arc::clone(metrics));
         self.shared.runtime.spawn(async move {
             let (entry, began) = (draft.state.entry, clock::elapsed());
@@ -326,7 +333,6 @@ impl Io {
             let closes = draft.state.closes.iter().any(|close| close.entry == entry);
             // Older rows in memory are bounded for each lane, and by few lanes at once.
             let taken_over = draft.take_over.iter().flat_map(|taken| &taken.held).map(|older| older.bytes).sum::<u64>();
-            let mut held = held;
             let few = if draft.take_over.is_empty() {
                 &io.shared.writing
             } else {

@@ -28,7 +28,7 @@ const LEAST_DIVIDED: usize = BATCH / 4;
 const LEAST_LARGE_DIVIDED: usize = LEAST_DIVIDED / 8;
 /// How long a worker waits for records; a message ends the wait.
 const WAIT: Duration = Duration::from_millis(100);
-/// How long it lets records gather when it has just taken few: each turn costs as much as some dozens of them.
+/// How long it lets records gather when it has just taken few, so that more of them share what a turn costs.
 const GATHER: Duration = Duration::from_millis(100);
 /// How often the gauges and the board are brought up to date.
 const SHOW: Duration = Duration::from_millis(200);
