@@ -28,6 +28,7 @@ pub(crate) mod json;
 mod layout;
 mod lookup;
 pub(crate) mod number;
+mod phrases;
 pub mod timestamp;
 mod value;
 
@@ -39,6 +40,7 @@ use thiserror::Error;
 pub use columns::Columns;
 pub use dead_letters::DeadLetters;
 pub use decode::{Counts, Decoder};
+pub use layout::Sampling;
 
 use crate::engine::state::Offset;
 use crate::engine::time::EventTime;

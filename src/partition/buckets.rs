@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use ahash::RandomState;
+use foldhash::fast::RandomState;
 
 use super::{PartitionBy, Source};
 use crate::engine::time::EventTime;
@@ -86,7 +86,7 @@ impl Buckets {
         let number = self.intern();
         if let Some(seen) = seen {
             if self.by_key.len() <= set {
-                self.by_key.resize_with(set + 1, || HashMap::with_hasher(RandomState::new()));
+                self.by_key.resize_with(set + 1, || HashMap::with_hasher(RandomState::default()));
             }
             if let Some(keys) = self.by_key.get_mut(set) {
                 keys.insert(seen, number);

@@ -24,7 +24,8 @@ use crate::schema::{self, Type};
 
 pub(crate) use flat::{Bits, Bytes, Primitive};
 pub(crate) use nested::{Array, Map, Struct};
-pub(crate) use texts::{MOST_AT_ONCE, Texts};
+pub(crate) use table::Table;
+pub(crate) use texts::{MOST_AT_ONCE, Texts, Value};
 
 /// The values of one field, row after row.
 #[derive(Debug)]

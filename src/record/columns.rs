@@ -12,6 +12,7 @@ use arrow::error::ArrowError;
 
 use super::Coordinates;
 use super::column::{Bytes, Column, Primitive};
+use super::phrases::Phrases;
 use super::value::{Kept, object_text};
 use crate::engine::time::EventTime;
 use crate::schema::{self, Schema};
@@ -24,6 +25,8 @@ pub struct Columns {
     pub(super) extra: Bytes,
     offsets: Primitive<Int64Type>,
     timestamps: Primitive<TimestampMicrosecondType>,
+    /// What is known by heart of the records that the rows came from.
+    pub(super) phrases: Phrases,
 }
 
 impl Columns {
@@ -36,6 +39,7 @@ impl Columns {
             extra: Bytes::new(),
             offsets: Primitive::new(),
             timestamps: Primitive::new(),
+            phrases: Phrases::new(),
         }
     }
 
@@ -58,6 +62,7 @@ impl Columns {
             + self.extra.bytes()
             + self.offsets.bytes()
             + self.timestamps.bytes()
+            + self.phrases.bytes()
     }
 
     /// Forgets all rows from `rows` on.
@@ -75,6 +80,7 @@ impl Columns {
     /// # Errors
     /// Arrow's own checks failed, which would be a bug here.
     pub fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
+        self.phrases = Phrases::new();
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.fields.len() + 3);
         for column in &mut self.fields {
             arrays.push(column.finish()?);
@@ -110,6 +116,11 @@ impl Columns {
     pub(crate) fn key(&self, column: usize, row: usize) -> Option<u32> {
         let Column::Text(texts) = self.fields.get(column)? else { return None };
         texts.key(row)
+    }
+
+    /// Whether many rows have a text of their own in a column of texts, as far as its dictionary tells.
+    pub(super) fn differs(&self, column: usize) -> bool {
+        matches!(self.fields.get(column), Some(Column::Text(texts)) if texts.differs())
     }
 
     /// Adds what is kept of a row to `_extra`; `false`, and nothing added, if there is no room for it.

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::column::Column;
 use super::fill::Group;
 use super::json::{self, MAX_NESTING};
-use super::layout::{ABSENT, Layouts, Span};
+use super::layout::{ABSENT, Layouts, Sampling, Span, TimeField};
 use super::lookup::Lookup;
 use super::timestamp::TimeError;
 use super::value::{Fit, Kept, put};
@@ -64,6 +64,13 @@ impl Decoder {
             time_place,
             counts,
         }
+    }
+
+    /// Returns the decoder as one that decides at other times which values of records it looks up together: it finds the same.
+    #[must_use]
+    pub const fn with_sampling(mut self, sampling: Sampling) -> Self {
+        self.layouts.sampling = sampling;
+        self
     }
 
     /// Returns empty columns that fit this decoder.
@@ -133,7 +140,7 @@ impl Decoder {
         columns: &mut Columns,
         place: &mut impl FnMut(&Record<'a>, Result<EventTime, Rejection>) -> bool,
     ) -> Result<(), Rejection> {
-        let found = self.find(record.value, group.next_slots(self.lookup.len()));
+        let found = self.find(record.value, group.next_slots(self.lookup.len()), columns);
         let timed = found.and_then(|found| Ok((self.event_time(found.time, record.coordinates)?, found)));
         let (time, found) = match timed {
             Ok(timed) => timed,
@@ -167,17 +174,23 @@ impl Decoder {
     }
 
     /// Finds the value of every field by one of the layouts, or by parsing the record.
-    fn find<'a>(&mut self, value: Option<&'a [u8]>, slots: &mut [Span]) -> Result<Found<'a>, Rejection> {
+    fn find<'a>(
+        &mut self,
+        value: Option<&'a [u8]>,
+        slots: &mut [Span],
+        columns: &mut Columns,
+    ) -> Result<Found<'a>, Rejection> {
         let bytes = value.unwrap_or_default();
         // A tombstone says nothing of how records are written.
         if !bytes.is_empty()
-            && let Some(time) = self.layouts.find(bytes, slots)
+            && let Some(time) = self.layouts.find(bytes, slots, columns)
         {
             return Ok(Found { is_plain: true, time: str::from_utf8(time.of(bytes)).ok(), unknown: Vec::new() });
         }
         let text = text(value)?;
         let found = self.parse(text, slots)?;
-        self.layouts.learn(text, &self.lookup, self.time_place, &self.options.timestamp_field);
+        let time = TimeField { name: &self.options.timestamp_field, place: self.time_place };
+        self.layouts.learn(text, &self.lookup, time);
         Ok(found)
     }
 

@@ -3,9 +3,10 @@
 //! A column's dictionary and the end of its buffer stay in the processor's nearest cache while it takes the values of many records, and
 //! looking one value up need not wait for the one before.
 
-use super::column::{Column, MOST_AT_ONCE, Texts};
+use super::column::{Column, MOST_AT_ONCE, Texts, Value};
 use super::decode::{Beside, Decoder, Found, no_room};
 use super::layout::{ABSENT, Span};
+use super::phrases::{NULL, Phrases, UNKNOWN};
 use super::value::Kept;
 use super::{Columns, Coordinates, Record, Rejection};
 use crate::engine::time::EventTime;
@@ -62,11 +63,11 @@ impl<'a> Group<'a> {
         self.records.len() >= GROUP || self.bytes >= GROUP_BYTES || self.unknown.len() >= GROUP_UNKNOWN
     }
 
-    /// Returns the values of one of `fields` fields, from the record `from` on, and whether they are plain for sure.
-    fn values(&self, place: usize, fields: usize, from: usize) -> impl Iterator<Item = (&'a [u8], bool)> {
+    /// Returns where the values of one of `fields` fields are, from the record `from` on: each with the record, and whether it is plain for sure.
+    fn values(&self, place: usize, fields: usize, from: usize) -> impl Iterator<Item = (Span, &'a [u8], bool)> + Clone {
         let records = self.records.get(from..).unwrap_or_default();
         let spans = self.spans.get(from * fields + place..).unwrap_or_default().iter().step_by(fields);
-        records.iter().zip(spans).map(|(record, span)| (span.of(record.bytes), record.is_plain))
+        records.iter().zip(spans).map(|(record, span)| (*span, record.bytes, record.is_plain))
     }
 
     /// Returns a group without records, for others, with the same memory.
@@ -79,22 +80,53 @@ impl<'a> Group<'a> {
 }
 
 /// Adds texts, as many as are added at once, until there is another value or no room; returns how many values were added, and whether that
-/// is all that was looked at.
-fn put_texts<'a>(texts: &mut Texts, raws: impl Iterator<Item = (&'a [u8], bool)>) -> (usize, bool) {
-    let mut values = [None; MOST_AT_ONCE];
-    let (mut count, mut is_all) = (0, true);
-    for (value, raw) in values.iter_mut().zip(raws) {
-        match raw {
-            ([b'"', text @ .., b'"'], is_plain) if is_plain || !text.contains(&b'\\') => *value = Some(text),
-            ([] | b"null", _) => {}
-            _ => {
-                is_all = false;
-                break;
-            }
+/// is all that was looked at. A text that is a phrase's is known by its key, or learns it.
+fn put_texts<'a>(
+    texts: &mut Texts,
+    phrases: &mut Phrases,
+    raws: impl Iterator<Item = (Span, &'a [u8], bool)> + Clone,
+) -> (usize, bool) {
+    let has_keys = texts.settle();
+    if has_keys {
+        // Mostly all are known.
+        let added =
+            texts.push_keys(raws.clone().map_while(|(span, ..)| Some(phrases.key(span)).filter(|key| *key < NULL)));
+        if added > 0 {
+            return (added, true);
         }
+    }
+    let (mut values, mut learners) = ([Value::Null; MOST_AT_ONCE], [ABSENT; MOST_AT_ONCE]);
+    let (mut count, mut is_all, mut learn) = (0, true, false);
+    for ((value, learner), (span, record, is_plain)) in values.iter_mut().zip(&mut learners).zip(raws) {
+        let key = if has_keys { phrases.key(span) } else { UNKNOWN };
+        *value = match key {
+            NULL => Value::Null,
+            UNKNOWN => {
+                (*learner, learn) = (span, true);
+                match span.of(record) {
+                    [b'"', text @ .., b'"'] if is_plain || !text.contains(&b'\\') => Value::Text(text),
+                    [] | b"null" => Value::Null,
+                    _ => {
+                        is_all = false;
+                        break;
+                    }
+                }
+            }
+            key => Value::Key(key),
+        };
         count += 1;
     }
-    let added = texts.push_all(values.get(..count).unwrap_or_default());
+    let values = values.get_mut(..count).unwrap_or_default();
+    let added = texts.push_all(values);
+    if has_keys && learn {
+        for (value, learner) in values.iter().zip(learners).take(added) {
+            match value {
+                Value::Null => phrases.note(learner, NULL),
+                Value::Key(key) => phrases.note(learner, *key),
+                Value::Text(_) => {}
+            }
+        }
+    }
     (added, is_all && added == count)
 }
 
@@ -122,7 +154,10 @@ impl Decoder {
         // What columns cannot hold, and of which record.
         let mut beside = Vec::new();
         for (place, column) in columns.fields.iter_mut().enumerate() {
-            self.put_column(place, column, group, &mut beside);
+            self.put_column(place, (column, &mut columns.phrases), group, &mut beside);
+        }
+        if columns.phrases.is_full() {
+            columns.phrases = Phrases::new();
         }
         beside.sort_by_key(|(number, _)| *number);
         self.count_misfits(beside.iter().map(|(_, beside)| beside))?;
@@ -135,7 +170,7 @@ impl Decoder {
     fn put_column<'a>(
         &self,
         place: usize,
-        column: &mut Column,
+        (column, phrases): (&mut Column, &mut Phrases),
         group: &Group<'a>,
         beside: &mut Vec<(usize, Beside<'a>)>,
     ) {
@@ -147,15 +182,15 @@ impl Decoder {
         let mut number = 0;
         while number < group.records.len() {
             if let Column::Text(texts) = column {
-                let (added, is_all) = put_texts(texts, group.values(place, self.fields(), number));
+                let (added, is_all) = put_texts(texts, phrases, group.values(place, self.fields(), number));
                 number += added;
                 if is_all && added > 0 {
                     continue;
                 }
             }
-            let Some((raw, _)) = group.values(place, self.fields(), number).next() else { break };
+            let Some((span, record, _)) = group.values(place, self.fields(), number).next() else { break };
             // It is UTF-8, since the record is, and ends where a value ends.
-            let raw = std::str::from_utf8(raw).unwrap_or_default();
+            let raw = std::str::from_utf8(span.of(record)).unwrap_or_default();
             beside.extend(self.put(place, column, raw).map(|beside| (number, beside)));
             number += 1;
         }

@@ -9,6 +9,7 @@ pub(super) mod plain;
 use std::borrow::Cow;
 use std::fmt;
 
+use memchr::memchr2_iter;
 use serde::de::{DeserializeSeed, Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Deserializer, Error};
@@ -74,6 +75,10 @@ pub(crate) fn keep_last<K: Ord>(members: &mut Vec<(K, &str)>) {
 
 /// Whether arrays and objects nest deeper than `limit` in `text`, which need not be sound JSON.
 pub(crate) fn nests_deeper(text: &str, limit: usize) -> bool {
+    // Mostly there are not even that many brackets, and finding them is quick.
+    if memchr2_iter(b'[', b'{', text.as_bytes()).take(limit + 1).count() <= limit {
+        return false;
+    }
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in text.bytes() {
         if in_string {

@@ -2,14 +2,21 @@
 //!
 //! Producers write one event like the other: the same keys in the same order, the same spacing. A layout is learned from a record, and
 //! holds the bytes between its values; the values of a record of that layout are found by comparing these and looking for where each
-//! value ends, without reading keys. Whatever differs is left to the parser, and may teach another layout.
+//! value ends, without reading keys. Values that records repeat together are not even taken apart, but known as a
+//! [phrase](super::phrases). Whatever differs is left to the parser, and may teach another layout.
 //!
 //! # Invariants
 //! What a layout finds in a record is what the parser finds in it.
 
+mod plan;
+
+pub use plan::Sampling;
+
+use super::Columns;
 use super::compare::equal;
 use super::json::plain::{self, value_end};
 use super::lookup::Lookup;
+use plan::{Plan, Run};
 
 /// The most layouts that are known at once.
 const MOST_LAYOUTS: usize = 8;
@@ -25,11 +32,13 @@ const PAUSE: u32 = 4_096;
 /// A part of a record, in bytes; an empty one means that there is nothing.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span {
-    start: u32,
-    end: u32,
+    pub(super) start: u32,
+    pub(super) end: u32,
+    /// Its number among the values of [phrases](super::phrases); `u32::MAX` if it is none of them.
+    pub(super) member: u32,
 }
 
-pub(super) const ABSENT: Span = Span { start: 0, end: 0 };
+pub(super) const ABSENT: Span = Span { start: 0, end: 0, member: u32::MAX };
 
 impl Span {
     /// Returns the part of `whole` that `part` is: it must lie in it.
@@ -37,21 +46,32 @@ impl Span {
         let start = part.as_ptr().addr() - whole.as_ptr().addr();
         // No record that is parsed is longer than 2 GiB.
         let index = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        Self { start: index(start), end: index(start + part.len()) }
+        Self { start: index(start), end: index(start + part.len()), ..ABSENT }
+    }
+
+    fn within(start: usize, end: usize) -> Option<Self> {
+        Some(Self { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()?, ..ABSENT })
     }
 
     /// Returns this part of a record.
     pub(super) fn of(self, record: &[u8]) -> &[u8] {
-        let index = |at: u32| usize::try_from(at).unwrap_or(usize::MAX);
         record.get(index(self.start)..index(self.end)).unwrap_or_default()
     }
+}
+
+fn index(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// What a record consists of: what stands before each value, and behind the last.
 #[derive(Debug)]
 struct Layout {
     steps: Vec<Step>,
+    /// How many of them are fields.
+    fields: usize,
     end: Box<[u8]>,
+    /// Which values are looked up together, as phrases.
+    plan: Plan,
 }
 
 #[derive(Debug)]
@@ -65,7 +85,7 @@ struct Step {
 
 impl Layout {
     /// Learns how `text` is laid out; `None` if it is unusual: nested values, escapes, keys that are repeated or no field.
-    fn of(text: &str, lookup: &Lookup, time_place: Option<usize>, time_field: &str) -> Option<Self> {
+    fn of(text: &str, lookup: &Lookup, time: TimeField<'_>, sampling: Sampling) -> Option<Self> {
         // Records with escapes come again and again: they cost no allocation.
         plain::members(text, |_, _| ())?;
         let bytes = text.as_bytes();
@@ -73,7 +93,7 @@ impl Layout {
         let (mut at, mut expected, mut length, mut usual) = (0, 0, 0, true);
         plain::members(text, |key, value| {
             let place = lookup.find(key, expected);
-            let is_time = place == time_place && (place.is_some() || key == time_field);
+            let is_time = place == time.place && (place.is_some() || key == time.name);
             let start = value.as_ptr().addr() - text.as_ptr().addr();
             let before = bytes.get(at..start).unwrap_or_default();
             length += before.len();
@@ -91,31 +111,102 @@ impl Layout {
             at = start + value.len();
         })?;
         usual &= steps.iter().any(|step| step.is_time);
-        usual.then(|| Self { steps, end: bytes.get(at..).unwrap_or_default().into() })
+        let fields = steps.iter().filter(|step| step.place.is_some()).count();
+        let end = bytes.get(at..).unwrap_or_default().into();
+        usual.then(|| Self { steps, fields, end, plan: Plan::new(sampling) })
     }
 
     /// Finds the values of a record of this layout, and returns that of the event time; `None`, with any `slots`, if it is of another.
     #[inline]
-    fn find(&self, bytes: &[u8], slots: &mut [Span]) -> Option<Span> {
-        slots.fill(ABSENT);
+    fn find(&mut self, bytes: &[u8], slots: &mut [Span], columns: &mut Columns) -> Option<Span> {
+        if self.fields < slots.len() {
+            slots.fill(ABSENT);
+        }
         let (mut at, mut time, mut high) = (0, ABSENT, 0);
-        for step in &self.steps {
+        let (mut number, mut run, mut missed) = (0, 0, 0_u64);
+        while let Some(step) = self.steps.get(number) {
             let start = at + step.before.len();
             if !equal(bytes.get(at..start)?, &step.before) {
                 return None;
             }
+            if let Some(next) = self.plan.runs().get(run).filter(|run| run.steps.start == number) {
+                let phrase = self.phrase(next, bytes, start).unwrap_or_default();
+                if let Some((first, members)) = columns.phrases.find(next.id, phrase, next.steps.len()) {
+                    let from = u32::try_from(start).ok()?;
+                    for ((step, member), number) in self.steps.get(next.steps.clone())?.iter().zip(members).zip(first..)
+                    {
+                        *slots.get_mut(step.place?)? = member.span(from, number);
+                    }
+                    (at, number, run) = (start + phrase.len(), next.steps.end, run + 1);
+                    continue;
+                }
+                missed |= 1 << run;
+                run += 1;
+            }
             at = value_end(bytes, start, &mut high)?;
-            let span = Span { start: u32::try_from(start).ok()?, end: u32::try_from(at).ok()? };
+            let span = Span::within(start, at)?;
             if let Some(place) = step.place {
                 *slots.get_mut(place)? = span;
             }
             if step.is_time {
                 time = span;
             }
+            number += 1;
         }
-        // What lies between the values is UTF-8, and so are values of ASCII.
+        // What lies between the values is UTF-8, and so are values of ASCII, and phrases.
         let sound = *bytes.get(at..)? == *self.end && (high == 0 || std::str::from_utf8(bytes).is_ok());
-        sound.then_some(time)
+        if !sound {
+            return None;
+        }
+        if missed != 0 {
+            self.learn_phrases(missed, bytes, slots, columns);
+        }
+        if self.plan.is_sampling() {
+            self.sample(bytes, slots, columns);
+        }
+        Some(time)
+    }
+
+    /// Returns the bytes from `start` on that may be a phrase: up to what follows the values of its run.
+    #[inline]
+    fn phrase<'a>(&self, run: &Run, bytes: &'a [u8], start: usize) -> Option<&'a [u8]> {
+        let Some(end) = &run.end else {
+            return bytes.get(start..bytes.len().checked_sub(self.end.len())?);
+        };
+        let from = start.checked_add(run.shortest)?;
+        let most = start + run.longest + end.needle().len();
+        bytes.get(start..from + end.find(bytes.get(from..most.min(bytes.len()))?)?)
+    }
+
+    /// Notes the phrases of the runs in `missed` (a bit for each), which were not known, of a record that has been taken apart.
+    #[cold]
+    fn learn_phrases(&mut self, missed: u64, bytes: &[u8], slots: &mut [Span], columns: &mut Columns) {
+        let rows = columns.len();
+        let runs = self.plan.runs_mut().iter_mut().enumerate();
+        for (_, run) in runs.filter(|(number, _)| missed >> number & 1 == 1) {
+            let places = || self.steps.get(run.steps.clone()).unwrap_or_default().iter().filter_map(|step| step.place);
+            let spans = places().filter_map(|place| slots.get(place)).copied();
+            let (Some(first), Some(last)) = (spans.clone().next(), spans.clone().last()) else { continue };
+            let phrase = Span { end: last.end, ..first }.of(bytes);
+            (run.shortest, run.longest) = (run.shortest.min(phrase.len()), run.longest.max(phrase.len()));
+            let Some(number) = columns.phrases.add((run.id, phrase), first.start, spans, rows) else { continue };
+            for (place, member) in places().zip(number..) {
+                if let Some(slot) = slots.get_mut(place) {
+                    slot.member = member;
+                }
+            }
+        }
+    }
+
+    /// Adds a record to what the next decision is made from, and decides if that is enough.
+    #[cold]
+    fn sample(&mut self, bytes: &[u8], slots: &[Span], columns: &Columns) {
+        let Self { steps, plan, .. } = self;
+        let value = |step: &Step| step.place.and_then(|place| slots.get(place)).map_or(&[][..], |span| span.of(bytes));
+        let Some(sample) = plan.add(steps.iter().map(value)) else { return };
+        let is_own = |step: &Step| step.is_time || step.place.is_none_or(|place| columns.differs(place));
+        let runs = sample.runs(|number| steps.get(number).is_none_or(is_own));
+        plan.decide(runs, |number| steps.get(number).map(|step| &*step.before));
     }
 }
 
@@ -128,17 +219,26 @@ pub(super) struct Layouts {
     misses: u32,
     /// Records for which not to look.
     pause: u32,
+    pub(super) sampling: Sampling,
+}
+
+/// The field with the event time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TimeField<'a> {
+    pub(super) name: &'a str,
+    /// Its place among the fields, if it is one.
+    pub(super) place: Option<usize>,
 }
 
 impl Layouts {
     /// Finds the values of a record by one of the layouts, and returns that of the event time. The record is UTF-8 then.
-    pub(super) fn find(&mut self, bytes: &[u8], slots: &mut [Span]) -> Option<Span> {
+    pub(super) fn find(&mut self, bytes: &[u8], slots: &mut [Span], columns: &mut Columns) -> Option<Span> {
         if self.pause > 0 {
             self.pause -= 1;
             return None;
         }
         for place in 0..self.known.len() {
-            if let Some(time) = self.known.get(place)?.find(bytes, slots) {
+            if let Some(time) = self.known.get_mut(place)?.find(bytes, slots, columns) {
                 self.misses = 0;
                 self.known.swap(0, place);
                 return Some(time);
@@ -152,12 +252,12 @@ impl Layouts {
     }
 
     /// Learns from a record that no layout fitted.
-    pub(super) fn learn(&mut self, text: &str, lookup: &Lookup, time_place: Option<usize>, time_field: &str) {
+    pub(super) fn learn(&mut self, text: &str, lookup: &Lookup, time: TimeField<'_>) {
         let has_room = self.known.len() < MOST_LAYOUTS;
         if self.pause > 0 || !(has_room || self.misses.is_multiple_of(MISSES)) {
             return;
         }
-        if let Some(layout) = Layout::of(text, lookup, time_place, time_field) {
+        if let Some(layout) = Layout::of(text, lookup, time, self.sampling) {
             if !has_room {
                 self.known.pop();
             }
@@ -169,26 +269,34 @@ impl Layouts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::{Field, Schema, Type};
+
+    const TIME: TimeField<'_> = TimeField { name: "at", place: Some(0) };
 
     fn lookup() -> Lookup {
         Lookup::new(["at", "a", "b"].into_iter())
     }
 
-    fn layout(text: &str) -> Option<Layout> {
-        Layout::of(text, &lookup(), Some(0), "at")
+    fn columns() -> Columns {
+        let fields = ["at", "a", "b"].map(|name| Field::new(name, Type::String));
+        Columns::new(&Schema::new(fields.to_vec()).unwrap())
     }
 
-    fn found<'a>(layout: &Layout, text: &'a str) -> Option<[&'a str; 3]> {
+    fn layout(text: &str) -> Option<Layout> {
+        Layout::of(text, &lookup(), TIME, Sampling::default())
+    }
+
+    fn found<'a>(layout: &mut Layout, text: &'a str) -> Option<[&'a str; 3]> {
         let mut slots = vec![ABSENT; 3];
-        layout.find(text.as_bytes(), &mut slots)?;
+        layout.find(text.as_bytes(), &mut slots, &mut columns())?;
         Some([0, 1, 2].map(|place: usize| std::str::from_utf8(slots[place].of(text.as_bytes())).unwrap()))
     }
 
     #[test]
     fn a_record_of_the_same_layout_is_taken_apart() {
-        let layout = layout("{ \"b\": 12,\"at\" : \"x\"}\n").unwrap();
-        assert_eq!(found(&layout, "{ \"b\": \"\",\"at\" : null}\n"), Some(["null", "", "\"\""]));
-        assert_eq!(found(&layout, "{ \"b\": -1.5e3,\"at\" : \"é\"}\n"), Some(["\"é\"", "", "-1.5e3"]));
+        let mut layout = layout("{ \"b\": 12,\"at\" : \"x\"}\n").unwrap();
+        assert_eq!(found(&mut layout, "{ \"b\": \"\",\"at\" : null}\n"), Some(["null", "", "\"\""]));
+        assert_eq!(found(&mut layout, "{ \"b\": -1.5e3,\"at\" : \"é\"}\n"), Some(["\"é\"", "", "-1.5e3"]));
         for other in [
             "{ \"b\": 12,\"at\" : \"x\"}",
             "{ \"b\": 12,\"at\" : \"x\"}\n ",
@@ -200,7 +308,7 @@ mod tests {
             "{ \"b\": 12",
             "",
         ] {
-            assert_eq!(found(&layout, other), None, "{other}");
+            assert_eq!(found(&mut layout, other), None, "{other}");
         }
     }
 
@@ -215,25 +323,26 @@ mod tests {
         let spaces = " ".repeat(MOST_BYTES);
         assert!(layout(&format!("{{{spaces}\"at\":1}}")).is_none());
         // The event time need not be a field.
-        let layout = Layout::of(r#"{"at":1,"b":2}"#, &Lookup::new(["b"].into_iter()), None, "at").unwrap();
+        let (lookup, time) = (Lookup::new(["b"].into_iter()), TimeField { place: None, ..TIME });
+        let mut layout = Layout::of(r#"{"at":1,"b":2}"#, &lookup, time, Sampling::default()).unwrap();
         let mut slots = vec![ABSENT];
-        let time = layout.find(br#"{"at":345,"b":6}"#, &mut slots).unwrap();
+        let time = layout.find(br#"{"at":345,"b":6}"#, &mut slots, &mut columns()).unwrap();
         assert_eq!((time.start, time.end, slots[0].start, slots[0].end), (6, 9, 14, 15));
     }
 
     #[test]
     fn a_stream_without_layouts_is_left_in_peace_for_a_while() {
-        let (mut layouts, lookup, mut slots) = (Layouts::default(), lookup(), vec![ABSENT; 3]);
+        let (mut layouts, lookup, mut slots, columns) = (Layouts::default(), lookup(), vec![ABSENT; 3], &mut columns());
         let record = |spaces: usize| format!("{{{}\"at\":1}}", " ".repeat(spaces));
         for spaces in 0..200 {
-            assert!(layouts.find(record(spaces).as_bytes(), &mut slots).is_none());
-            layouts.learn(&record(spaces), &lookup, Some(0), "at");
+            assert!(layouts.find(record(spaces).as_bytes(), &mut slots, columns).is_none());
+            layouts.learn(&record(spaces), &lookup, TIME);
         }
         assert!(layouts.pause > 0 && layouts.known.len() == MOST_LAYOUTS);
         while layouts.pause > 0 {
-            assert!(layouts.find(record(7).as_bytes(), &mut slots).is_none());
+            assert!(layouts.find(record(7).as_bytes(), &mut slots, columns).is_none());
         }
-        layouts.learn(&record(7), &lookup, Some(0), "at");
-        assert!(layouts.find(record(7).as_bytes(), &mut slots).is_some());
+        layouts.learn(&record(7), &lookup, TIME);
+        assert!(layouts.find(record(7).as_bytes(), &mut slots, columns).is_some());
     }
 }

@@ -1,9 +1,11 @@
 //! Columns in the forms that can be written page by page.
 
-use ahash::RandomState;
+use std::hash::BuildHasher as _;
+
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray};
 use arrow::buffer::{NullBuffer, ScalarBuffer};
 use arrow::datatypes::{Date32Type, Int32Type, Int64Type, TimestampMicrosecondType, UInt32Type};
+use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use parquet::basic::Type;
 use parquet::schema::types::ColumnDescPtr;
@@ -124,7 +126,7 @@ impl Dictionary {
 
     /// Finds out which texts are equal; `None` if most rows have a text of their own.
     fn intern(texts: &BinaryArray, cut: Cut) -> Option<Self> {
-        let hasher = RandomState::new();
+        let hasher = RandomState::default();
         let text = |row: u32| texts.value(index(row));
         // For each key the row where its text came first.
         let (mut first, mut keys) = (Vec::<u32>::new(), Vec::with_capacity(texts.len()));
@@ -195,7 +197,11 @@ impl Dictionary {
     /// Returns what of the dictionary `rows` use; `None` if most of them have a text of their own.
     pub(super) fn used(&self, rows: &[u32]) -> Option<Used> {
         let mut keys = Vec::with_capacity(rows.len());
-        present(rows, self.nulls(), |row| keys.push(self.key(row)));
+        match self.nulls() {
+            // (An iterator that knows its length takes a third of the time.)
+            None => keys.extend(rows.iter().map(|row| self.key(index(*row)))),
+            nulls => present(rows, nulls, |row| keys.push(self.key(row))),
+        }
         let mut places = vec![0; self.texts.len()];
         keys.iter().for_each(|key| places[index(*key)] += 1);
         let distinct = places.iter().filter(|count| **count > 0).count();

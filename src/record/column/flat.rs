@@ -24,12 +24,17 @@ impl Nulls {
         self.0.append(valid);
     }
 
+    /// Notes that some values are there.
+    pub(super) fn push_valid(&mut self, count: usize) {
+        self.0.append_n_non_nulls(count);
+    }
+
     /// Notes which of some values are there.
-    pub(super) fn push_all<T>(&mut self, values: &[Option<T>]) {
-        if values.iter().all(Option::is_some) {
-            self.0.append_n_non_nulls(values.len());
+    pub(super) fn push_all(&mut self, valid: impl ExactSizeIterator<Item = bool> + Clone) {
+        if valid.clone().all(|valid| valid) {
+            self.0.append_n_non_nulls(valid.len());
         } else {
-            values.iter().for_each(|value| self.push(value.is_some()));
+            valid.for_each(|valid| self.push(valid));
         }
     }
 
@@ -235,17 +240,17 @@ impl Bytes {
     }
 
     /// Adds values; returns how many: fewer, if the column has no room for the next.
-    pub(super) fn push_all(&mut self, values: &[Option<&[u8]>]) -> usize {
+    pub(super) fn push_all<'a>(&mut self, values: impl Iterator<Item = Option<&'a [u8]>>) -> usize {
         let mut added = 0;
         for value in values {
-            let value = value.unwrap_or_default();
-            if !self.ends.push(self.values.len() + value.len()) {
+            let bytes = value.unwrap_or_default();
+            if !self.ends.push(self.values.len() + bytes.len()) {
                 break;
             }
-            self.values.extend_from_slice(value);
+            self.values.extend_from_slice(bytes);
+            self.nulls.push(value.is_some());
             added += 1;
         }
-        self.nulls.push_all(values.get(..added).unwrap_or_default());
         added
     }
 
@@ -262,7 +267,7 @@ impl Bytes {
     }
 
     /// Returns the bytes of all rows, one behind the other.
-    pub(super) fn all(&self) -> &[u8] {
+    pub(in crate::record) fn all(&self) -> &[u8] {
         &self.values
     }
 

@@ -6,7 +6,7 @@
 use std::hash::{BuildHasher, Hasher as _};
 use std::hint::black_box;
 
-use ahash::RandomState;
+use foldhash::fast::RandomState;
 
 use super::flat::Bytes;
 use crate::record::compare::equal;
@@ -18,7 +18,7 @@ const FIRST_SLOTS: usize = 64;
 
 /// The place of a text, found by its hash: slots are tried one after the other, and at least a quarter of them is free.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     slots: Vec<Slot>,
     used: usize,
     // Keys do not depend on the hashes, which nobody outside can foresee.
@@ -44,12 +44,12 @@ impl Slot {
 }
 
 impl Table {
-    pub(super) fn new() -> Self {
-        Self { slots: Vec::new(), used: 0, hasher: RandomState::new() }
+    pub(in crate::record) fn new() -> Self {
+        Self { slots: Vec::new(), used: 0, hasher: RandomState::default() }
     }
 
     #[inline]
-    pub(super) fn hash(&self, text: &[u8]) -> u64 {
+    pub(in crate::record) fn hash(&self, text: &[u8]) -> u64 {
         // Texts of different lengths are told apart by the comparison.
         let mut hasher = self.hasher.build_hasher();
         hasher.write(text);
@@ -70,9 +70,9 @@ impl Table {
         black_box(touched);
     }
 
-    /// Returns the key of a text, which is that of `texts` before if it is new; `None` if there is no room for it.
+    /// Returns the key of a text, if it is among `texts`.
     #[inline]
-    pub(super) fn intern(&mut self, hash: u64, text: &[u8], texts: &mut Bytes) -> Option<u32> {
+    pub(in crate::record) fn find(&self, hash: u64, text: &[u8], texts: &Bytes) -> Option<u32> {
         let short = short(hash);
         let mut at = self.first(hash);
         while let Some(slot) = self.slots.get(at).filter(|slot| slot.key != 0) {
@@ -81,22 +81,33 @@ impl Table {
             }
             at = (at + 1) & (self.slots.len() - 1);
         }
-        self.add(hash, text, texts)
+        None
     }
 
+    /// Returns the key of a text, which is the number of `texts` before if it is new; `None` if there is no room for it.
+    #[inline]
+    pub(super) fn intern(&mut self, hash: u64, text: &[u8], texts: &mut Bytes) -> Option<u32> {
+        if let Some(key) = self.find(hash, text, texts) {
+            return Some(key);
+        }
+        let key = u32::try_from(texts.len()).ok()?;
+        self.add(hash, text, key, texts).then_some(key)
+    }
+
+    /// Adds a text that is not among `texts`, with this key; `false`, and nothing added, if there is no room for it.
     #[cold]
-    fn add(&mut self, hash: u64, text: &[u8], texts: &mut Bytes) -> Option<u32> {
-        let key = u32::try_from(texts.len() + 1).ok()?;
-        let (start, length) = (u32::try_from(texts.all().len()).ok()?, u32::try_from(text.len()).ok()?);
+    pub(in crate::record) fn add(&mut self, hash: u64, text: &[u8], key: u32, texts: &mut Bytes) -> bool {
+        let (start, length) = (u32::try_from(texts.all().len()), u32::try_from(text.len()));
+        let (Some(key), Ok(start), Ok(length)) = (key.checked_add(1), start, length) else { return false };
         if !texts.push(text) {
-            return None;
+            return false;
         }
         if (self.used + 1) * 4 > self.slots.len() * 3 {
             self.grow(texts.all());
         }
         self.put(hash, Slot { hash: short(hash), key, start, length });
         self.used += 1;
-        Some(key - 1)
+        true
     }
 
     fn grow(&mut self, bytes: &[u8]) {
@@ -124,7 +135,7 @@ impl Table {
         index(u32::try_from(hash & u64::from(u32::MAX)).unwrap_or(0)) & self.slots.len().wrapping_sub(1)
     }
 
-    pub(super) const fn bytes(&self) -> usize {
+    pub(in crate::record) const fn bytes(&self) -> usize {
         self.slots.capacity() * size_of::<Slot>()
     }
 }

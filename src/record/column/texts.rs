@@ -20,6 +20,16 @@ const FIRST_LOOK: usize = 4_096;
 /// The most values that are added at once.
 pub(crate) const MOST_AT_ONCE: usize = 64;
 
+/// A value that is to be added.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Value<'a> {
+    /// There is none.
+    Null,
+    /// The text that has this key in the column's dictionary.
+    Key(u32),
+    Text(&'a [u8]),
+}
+
 /// Texts, row after row.
 #[derive(Debug)]
 pub(crate) enum Texts {
@@ -47,23 +57,39 @@ impl Keys {
         Self { keys, nulls, texts, table: Table::new(), look_at: FIRST_LOOK }
     }
 
-    /// Adds values, at most [`MOST_AT_ONCE`]; returns how many: fewer, if the dictionary has no room for the next.
-    fn push_all(&mut self, values: &[Option<&[u8]>]) -> usize {
+    /// Adds values, at most [`MOST_AT_ONCE`], and notes the keys of those that have none yet; returns how many: fewer, if the dictionary
+    /// has no room for the next.
+    fn push_all(&mut self, values: &mut [Value<'_>]) -> usize {
+        if values.iter().any(|value| matches!(value, Value::Text(_))) {
+            self.look_up(values);
+        }
+        let keys = values.iter().map_while(|value| match value {
+            Value::Null => Some(0),
+            Value::Key(key) => Some(*key),
+            Value::Text(_) => None,
+        });
+        let before = self.keys.len();
+        self.keys.extend(keys);
+        let added = self.keys.len() - before;
+        self.nulls.push_all(values.get(..added).unwrap_or_default().iter().map(|value| !matches!(value, Value::Null)));
+        added
+    }
+
+    /// Puts keys in place of texts, up to the first for which the dictionary has no room.
+    fn look_up(&mut self, values: &mut [Value<'_>]) {
         let mut hashes = [0; MOST_AT_ONCE];
-        for (hash, value) in hashes.iter_mut().zip(values) {
-            *hash = value.map_or(0, |text| self.table.hash(text));
+        for (hash, value) in hashes.iter_mut().zip(values.iter()) {
+            if let Value::Text(text) = value {
+                *hash = self.table.hash(text);
+            }
         }
         self.table.touch(hashes.get(..values.len()).unwrap_or_default(), self.texts.all());
-        self.keys.reserve(values.len());
-        let before = self.keys.len();
         for (hash, value) in hashes.iter().zip(values) {
-            let key = value.map_or(Some(0), |text| self.table.intern(*hash, text, &mut self.texts));
-            let Some(key) = key else { break };
-            self.keys.push(key);
+            if let Value::Text(text) = value {
+                let Some(key) = self.table.intern(*hash, text, &mut self.texts) else { break };
+                *value = Value::Key(key);
+            }
         }
-        let added = self.keys.len() - before;
-        self.nulls.push_all(values.get(..added).unwrap_or_default());
-        added
     }
 
     /// Whether it is time to look, and most rows have a text of their own.
@@ -113,24 +139,52 @@ impl Texts {
     /// Adds a value; `false`, and nothing added, if the column has no room for it.
     #[must_use]
     pub(crate) fn push(&mut self, text: &[u8]) -> bool {
-        self.push_all(&[Some(text)]) == 1
+        self.settle();
+        self.push_all(&mut [Value::Text(text)]) == 1
     }
 
-    /// Adds values, at most [`MOST_AT_ONCE`]; returns how many: fewer, if the column has no room for the next.
-    #[must_use]
-    pub(crate) fn push_all(&mut self, values: &[Option<&[u8]>]) -> usize {
-        if values.is_empty() {
-            return 0;
-        }
-        if let Self::Keys(keys) = self
-            && keys.should_end()
+    /// Gives the dictionary up if it does not pay; returns whether there is one now. To be called before values are added.
+    pub(crate) fn settle(&mut self) -> bool {
+        let Self::Keys(keys) = self else { return false };
+        if keys.should_end()
             && let Some(plain) = keys.spread()
         {
             *self = Self::Plain(plain);
+            return false;
         }
+        true
+    }
+
+    /// Adds texts that have keys now; returns how many: none without a dictionary.
+    pub(crate) fn push_keys(&mut self, keys: impl Iterator<Item = u32>) -> usize {
+        let Self::Keys(column) = self else { return 0 };
+        let before = column.keys.len();
+        column.keys.extend(keys);
+        let added = column.keys.len() - before;
+        column.nulls.push_valid(added);
+        added
+    }
+
+    /// Adds values, at most [`MOST_AT_ONCE`], of which those that have keys now are told theirs; returns how many: fewer, if the column has no
+    /// room for the next.
+    #[must_use]
+    pub(crate) fn push_all(&mut self, values: &mut [Value<'_>]) -> usize {
         match self {
             Self::Keys(keys) => keys.push_all(values),
-            Self::Plain(plain) => plain.push_all(values),
+            Self::Plain(plain) => plain.push_all(values.iter().map_while(|value| match value {
+                Value::Null => Some(None),
+                Value::Text(text) => Some(Some(*text)),
+                // There is no dictionary that it could name.
+                Value::Key(_) => None,
+            })),
+        }
+    }
+
+    /// Whether more than a quarter of the rows have a text that no row before them has; `false` while they are few.
+    pub(crate) fn differs(&self) -> bool {
+        match self {
+            Self::Plain(_) => true,
+            Self::Keys(keys) => keys.keys.len() >= FIRST_LOOK && keys.texts.len() * 4 > keys.keys.len(),
         }
     }
 
@@ -258,10 +312,23 @@ mod tests {
         assert!(matches!(texts, Texts::Plain(_)) && texts.key(1).is_none());
         assert_eq!(texts.get(1), Some(&b"text 1"[..]));
         assert_eq!(shown(&mut texts), (0..2 * FIRST_LOOK).map(own).collect::<Vec<_>>());
+        assert!(!texts.differs());
         // The next rows are another matter.
         fill(&mut texts, &text);
-        assert!(matches!(texts, Texts::Keys(_)));
+        assert!(matches!(texts, Texts::Keys(_)) && !texts.differs());
         assert_eq!(shown(&mut texts), (0..2 * FIRST_LOOK).map(text).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn texts_differ_if_more_than_a_quarter_is_new() {
+        for (rows_of_a_text, differs) in [(1, true), (3, true), (4, false), (100, false)] {
+            let mut texts = Texts::new();
+            for row in 0..FIRST_LOOK {
+                assert!(!texts.differs());
+                assert!(texts.push((row / rows_of_a_text).to_string().as_bytes()));
+            }
+            assert_eq!(texts.differs(), differs, "{rows_of_a_text}");
+        }
     }
 
     #[test]

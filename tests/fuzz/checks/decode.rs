@@ -13,7 +13,7 @@ use chrono_tz::Tz;
 use serde_json::value::RawValue;
 use streams_to_parquet::engine::state::Offset;
 use streams_to_parquet::record::timestamp::{TimeUnit, TimestampParser};
-use streams_to_parquet::record::{Coordinates, Decoder, DecoderOptions, OnMisfit, Reason, Record};
+use streams_to_parquet::record::{Coordinates, Decoder, DecoderOptions, OnMisfit, Reason, Record, Sampling};
 use streams_to_parquet::schema::{Field, Schema, Type};
 
 /// What no JSON holds.
@@ -50,7 +50,8 @@ fn decoder(schema: &Arc<Schema>) -> Decoder {
     let timestamps = TimestampParser::new(TimeUnit::Auto, Tz::UTC);
     let options =
         DecoderOptions { timestamp_field: "at".into(), timestamps, max_future: None, on_misfit: OnMisfit::Extra };
-    Decoder::new(Arc::clone(schema), options)
+    // Phrases are looked for at once, and again and again.
+    Decoder::new(Arc::clone(schema), options).with_sampling(Sampling { after: 2, records: 6, again_after: 10 })
 }
 
 /// How many records have been checked.
@@ -64,19 +65,25 @@ pub fn check(data: &[u8]) {
     let mut accepted = Vec::new();
     RECORDS.fetch_add(records.len() as u64, Ordering::Relaxed);
     let at = |offset| Coordinates { offset: Offset(offset), kafka_timestamp_ms: -1 };
-    let all =
-        (0..).zip(&records).map(|(offset, record)| Record { coordinates: at(offset), key: None, value: Some(record) });
-    let filled = seasoned.decode_all(all, &mut together, |taken, outcome| {
-        let record = taken.value.unwrap_or_default();
-        let reference = decoder(&schema).decode(Some(record), taken.coordinates, &mut alone);
-        assert_eq!(outcome, reference, "{}", shown(record));
-        match outcome {
-            Ok(_) => accepted.push(record),
-            Err(rejection) => is_rightly_rejected(record, rejection.reason),
-        }
-        true
-    });
-    filled.expect("room");
+    let mut all = (0..)
+        .zip(&records)
+        .map(|(offset, record)| Record { coordinates: at(offset), key: None, value: Some(record) })
+        .peekable();
+    // What becomes rows in one call is known by heart in the next.
+    let at_once = 1 + data.len() % MOST_RECORDS;
+    while all.peek().is_some() {
+        let filled = seasoned.decode_all(all.by_ref().take(at_once), &mut together, |taken, outcome| {
+            let record = taken.value.unwrap_or_default();
+            let reference = decoder(&schema).decode(Some(record), taken.coordinates, &mut alone);
+            assert_eq!(outcome, reference, "{}", shown(record));
+            match outcome {
+                Ok(_) => accepted.push(record),
+                Err(rejection) => is_rightly_rejected(record, rejection.reason),
+            }
+            true
+        });
+        filled.expect("room");
+    }
     let (together, alone) = (rows(together.finish()), rows(alone.finish()));
     assert_eq!(together, alone, "{}", shown(data));
     for (row, record) in accepted.into_iter().enumerate() {
