@@ -352,6 +352,7 @@ fn decode_both_ways(records: &[Vec<u8>], at_once: usize, on_misfit: OnMisfit) ->
         Field::new("c", Type::Boolean),
         Field::new("d", Type::Array(Box::new(Type::String))),
         Field::new("e", Type::Timestamp),
+        Field::new("f", Type::String),
     ];
     let options = DecoderOptions { on_misfit, ..options() };
     let new = || Decoder::new(Arc::new(Schema::new(fields.clone()).unwrap()), options.clone()).with_sampling(EARLY);
