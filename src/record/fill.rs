@@ -88,7 +88,7 @@ fn put_texts<'a>(
 ) -> (usize, bool) {
     let has_keys = texts.settle();
     if has_keys {
-        // Mostly all are known.
+        // Mostly all are a phrase's, and known.
         let added =
             texts.push_keys(raws.clone().map_while(|(span, ..)| Some(phrases.key(span)).filter(|key| *key < NULL)));
         if added > 0 {
