@@ -11,8 +11,9 @@
 //! * What was lent comes back whole, or the worker ends: what its lanes hold in memory is then read again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use super::sheet::Sheet;
 use super::worker::{Mailbox, ToWorker};
@@ -26,10 +27,18 @@ const MOST_HELPERS: usize = 3;
 const OWN_SHARE: usize = 2;
 const HELPER_SHARE: usize = 3;
 
+/// Who has taken more than this part of what another has, as numerator and denominator, does not help it: both have their hands full, and
+/// one waits because the broker has not answered yet. What it decoded would take a dictionary of its own, and be joined with the rest.
+const MOST_LOAD: (usize, usize) = (3, 4);
+/// After how long a record that was taken counts half.
+const HALF_LIFE_MS: u64 = 200;
+
 /// The workers of an instance, as they see each other.
 #[derive(Debug)]
 pub(super) struct Crew {
     members: Vec<Crewman>,
+    /// When what they have taken was last halved, in milliseconds on our clock.
+    halved_ms: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -38,6 +47,8 @@ struct Crewman {
     waits: AtomicBool,
     /// What the rows of its lanes take in memory, as it last said.
     rows: AtomicUsize,
+    /// How many records it has taken from its queue of late.
+    taken: AtomicUsize,
     mailbox: Mailbox,
 }
 
@@ -46,9 +57,10 @@ impl Crew {
         let member = |mailbox: &Mailbox| Crewman {
             waits: AtomicBool::new(false),
             rows: AtomicUsize::new(0),
+            taken: AtomicUsize::new(0),
             mailbox: mailbox.clone(),
         };
-        Arc::new(Self { members: mailboxes.iter().map(member).collect() })
+        Arc::new(Self { members: mailboxes.iter().map(member).collect(), halved_ms: AtomicU64::new(0) })
     }
 
     /// Notes what the rows of worker `number` take in memory, in bytes, and returns what those of all workers take.
@@ -68,15 +80,44 @@ impl Crew {
         came
     }
 
-    /// Whether somebody may wait: a look, for those who have no time for more.
-    pub(super) fn may_help(&self) -> bool {
-        self.members.iter().any(|member| member.waits.load(Ordering::Relaxed))
+    /// Notes that worker `number` has taken so many records from its queue, `now` on our clock.
+    pub(super) fn note_taken(&self, number: usize, records: usize, now: Duration) {
+        if let Some(member) = self.members.get(number) {
+            member.taken.fetch_add(records, Ordering::Relaxed);
+        }
+        // What was taken earlier counts half, for all at the same time: they are compared.
+        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let halved = self.halved_ms.load(Ordering::Relaxed);
+        let is_time = now.saturating_sub(halved) >= HALF_LIFE_MS;
+        if is_time && self.halved_ms.compare_exchange(halved, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            for member in &self.members {
+                let half = |taken| Some(taken / 2);
+                let _ = member.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, half);
+            }
+        }
     }
 
-    /// Claims workers that wait, at most [`MOST_HELPERS`]; each is sent something to do.
-    fn claim(&self) -> Vec<usize> {
+    /// Whether a member waits, and has so little to do that it should help one that has taken so many records of late.
+    fn is_idle(member: &Crewman, taken: usize) -> bool {
+        let own = member.taken.load(Ordering::Relaxed);
+        member.waits.load(Ordering::Relaxed) && own.saturating_mul(MOST_LOAD.1) <= taken.saturating_mul(MOST_LOAD.0)
+    }
+
+    /// Whether somebody may help worker `number`: a look, for those who have no time for more.
+    pub(super) fn may_help(&self, number: usize) -> bool {
+        let taken = self.taken(number);
+        self.members.iter().any(|member| Self::is_idle(member, taken))
+    }
+
+    fn taken(&self, number: usize) -> usize {
+        self.members.get(number).map_or(0, |member| member.taken.load(Ordering::Relaxed))
+    }
+
+    /// Claims workers that wait and have less to do than worker `number`, at most [`MOST_HELPERS`]; each is sent something to do.
+    fn claim(&self, number: usize) -> Vec<usize> {
+        let taken = self.taken(number);
         let claimed = |member: &Crewman| {
-            member.waits.load(Ordering::Relaxed)
+            Self::is_idle(member, taken)
                 && member.waits.compare_exchange(true, false, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         };
         let claimed = self.members.iter().enumerate().filter(|(_, member)| claimed(member)).map(|(number, _)| number);
@@ -151,14 +192,14 @@ impl Away {
     }
 }
 
-/// Divides a batch among workers that wait, if there are any; `batch` keeps what comes first. `lend` hands out the sheets of the lanes
-/// whose records are in a part, for the helper with this number.
+/// Divides a batch of worker `number` among those who can help it, if there are any; `batch` keeps what comes first. `lend` hands out the sheets
+/// of the lanes whose records are in a part, for the helper with this number.
 pub(super) fn divide(
-    crew: &Crew,
+    (crew, number): (&Crew, usize),
     batch: &mut Batch,
     mut lend: impl FnMut(&Batch, usize) -> Vec<(TopicPartition, Sheet)>,
 ) -> Vec<Away> {
-    let helpers = crew.claim();
+    let helpers = crew.claim(number);
     let starts = starts(batch.len(), helpers.len());
     // From behind, since a batch gives away its end.
     let parts = helpers.into_iter().zip(starts).rev().map(|(helper, start)| {

@@ -141,6 +141,7 @@ impl Worker {
                 } else {
                     self.outdated.clear();
                     self.consume(&mut batch, is_behind);
+                    self.crew.note_taken(self.number, batch.len(), clock::elapsed());
                     is_behind = batch.is_full();
                 }
                 in_hand.resize(batch.bytes());
@@ -151,6 +152,7 @@ impl Worker {
             if !away.is_empty() {
                 if !self.shared.budget.is_spent() {
                     self.mailbox.queue.consume(Duration::ZERO, &mut coming);
+                    self.crew.note_taken(self.number, coming.len(), clock::elapsed());
                     is_behind = coming.is_full();
                     in_hand.grow(coming.bytes());
                 }
@@ -271,7 +273,7 @@ impl Worker {
     /// Has others decode a part of the batch, if it is large and they have nothing to do. All that is divided finds room.
     fn divide(&mut self, batch: &mut Batch) -> Vec<Away> {
         let least = if batch.is_full() { LEAST_LARGE_DIVIDED } else { LEAST_DIVIDED };
-        if batch.len() < least || !self.crew.may_help() {
+        if batch.len() < least || !self.crew.may_help(self.number) {
             return Vec::new();
         }
         let bytes = batch.bytes();
@@ -281,7 +283,7 @@ impl Worker {
         if runners.iter().any(|(partition, runner)| is_helped(partition, runner) && !runner.has_room(bytes)) {
             return Vec::new();
         }
-        divide(crew, batch, |part, helper| {
+        divide((crew, self.number), batch, |part, helper| {
             let mut lent: Vec<(TopicPartition, Sheet)> = Vec::new();
             for run in part.runs() {
                 if sheet_of(&mut lent, &run).is_none() {

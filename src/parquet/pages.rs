@@ -14,6 +14,7 @@ mod column;
 mod constant;
 mod hybrid;
 mod others;
+mod prefixed;
 
 use arrow::array::{Array, BooleanArray};
 use arrow::buffer::NullBuffer;
@@ -26,6 +27,7 @@ use parquet::schema::types::ColumnDescPtr;
 use self::bounds::{Bounds, Cut, lower, upper};
 use self::chunk::ChunkWriter;
 use self::column::{Dictionary, Used};
+use self::prefixed::Extremes;
 
 pub(super) use self::chunk::{Chunk, Packer};
 pub(super) use self::column::Column;
@@ -38,6 +40,8 @@ const PAGE_ROWS: usize = 20_000;
 const PAGE_BYTES: usize = 1 << 20;
 /// What a text takes in memory beside its bytes.
 const OFFSET_BYTES: usize = 4;
+/// What it takes in a page beside its bytes: its length.
+const LENGTH_BYTES: usize = 4;
 
 /// Writes chunks; keeps what it needs for the next.
 pub(super) struct Encoder {
@@ -200,23 +204,22 @@ impl Encoder {
             let (page_rows, rest) = rows.split_at(fits.count());
             rows = rest;
             let null = self.begin(page_rows, nulls, descr);
-            let mut page: Option<(Prefixed<'a>, Prefixed<'a>)> = None;
+            let mut page = Extremes::new();
+            self.body.reserve(bytes + page_rows.len() * LENGTH_BYTES);
             present(page_rows, nulls, |row| {
                 let text = text(row);
                 push_text(text, &mut self.body);
-                let text = Prefixed::new(text);
-                let (min, max) = page.unwrap_or((text, text));
-                page = Some((min.min(text), max.max(text)));
+                page.add(text);
             });
+            let page = page.found();
             if let Some((min, max)) = page {
                 bounds.add(min, max);
             }
             chunk.count(self.body.len());
-            let page = page.map(|(min, max)| (lower(min.text, cut).0.to_vec(), upper(max.text, cut).0));
+            let page = page.map(|(min, max)| (lower(min, cut).0.to_vec(), upper(max, cut).0));
             chunk.page(&self.body, page_rows.len(), null, page, &mut self.packer)?;
         }
-        let whole = bounds.whole().map(|(min, max)| (min.text, max.text));
-        chunk.finish(|nulls| text_statistics(whole, cut, nulls), bounds.order())
+        chunk.finish(|nulls| text_statistics(bounds.whole(), cut, nulls), bounds.order())
     }
 
     fn numbers<T: Ord + Copy, const N: usize>(
@@ -332,23 +335,6 @@ fn null_statistics(kind: Type, nulls: u64) -> Statistics {
         Type::DOUBLE => Statistics::double(None, None, None, nulls, false),
         Type::BYTE_ARRAY => Statistics::byte_array(None, None, None, nulls, false),
         Type::FIXED_LEN_BYTE_ARRAY => Statistics::fixed_len_byte_array(None, None, None, nulls, false),
-    }
-}
-
-/// A text that is compared by its first eight bytes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Prefixed<'a> {
-    prefix: u64,
-    text: &'a [u8],
-}
-
-impl<'a> Prefixed<'a> {
-    fn new(text: &'a [u8]) -> Self {
-        // Zeros behind a short text are below every other byte; texts that differ in them alone are compared whole.
-        let mut prefix = [0; 8];
-        let length = text.len().min(8);
-        prefix[..length].copy_from_slice(&text[..length]);
-        Self { prefix: u64::from_be_bytes(prefix), text }
     }
 }
 

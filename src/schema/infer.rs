@@ -40,8 +40,7 @@ pub fn infer<'a>(records: impl IntoIterator<Item = &'a [u8]>, timestamp_field: &
     let (mut records_used, mut records_skipped) = (0, 0);
     for record in records {
         let text = str::from_utf8(record).unwrap_or_default().trim_ascii();
-        let sound = text.starts_with('{') && !json::nests_deeper(text, json::MAX_NESTING) && is_json(text);
-        if sound && top.see(text) {
+        if !json::nests_deeper(text, json::MAX_NESTING) && top.see(text) {
             records_used += 1;
         } else {
             records_skipped += 1;
@@ -63,10 +62,6 @@ pub fn infer<'a>(records: impl IntoIterator<Item = &'a [u8]>, timestamp_field: &
     top.names.retain(|(name, _)| wanted(name));
     let fields = top.fields("", MAX_DEPTH, &mut left_out);
     Inferred { schema: Schema { fields }, records_used, records_skipped, left_out }
-}
-
-fn is_json(text: &str) -> bool {
-    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 /// What the values of a field have had in common so far.
@@ -98,8 +93,15 @@ impl Object {
     /// Takes in the object `text`; `false` if it is none.
     fn see(&mut self, text: &str) -> bool {
         let mut members = Vec::new();
-        if json::members(text, |key, value| members.push((key, value))).is_err() {
+        let add = |members: &mut Vec<_>, key, value| members.push((key, value));
+        if json::members_quickly(text, &mut members, Vec::clear, add).is_err() {
             return false;
+        }
+        let names = self.names.iter().map(|(name, _)| &**name);
+        if members.len() <= names.len() && members.iter().map(|(key, _)| &**key).eq(names.take(members.len())) {
+            // As mostly: no key is new, or there twice.
+            self.names.iter_mut().zip(members).for_each(|((_, shape), (_, value))| shape.see(value));
+            return true;
         }
         json::keep_last(&mut members);
         for (key, value) in members {

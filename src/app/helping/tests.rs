@@ -48,23 +48,43 @@ fn part(helper: usize) -> Part {
 #[test]
 fn only_a_worker_that_waits_is_claimed_and_only_once() {
     let (crew, _receivers) = crew(6);
-    assert!(!crew.may_help() && crew.claim().is_empty());
+    assert!(!crew.may_help(0) && crew.claim(0).is_empty());
     crew.while_waiting(1, || {
         crew.while_waiting(4, || {
-            assert!(crew.may_help());
-            assert_eq!(crew.claim(), [1, 4]);
-            assert!(!crew.may_help() && crew.claim().is_empty());
+            assert!(crew.may_help(0));
+            assert_eq!(crew.claim(0), [1, 4]);
+            assert!(!crew.may_help(0) && crew.claim(0).is_empty());
         });
         // It was claimed, and is not there again because another one is.
-        crew.while_waiting(2, || assert_eq!(crew.claim(), [2]));
+        crew.while_waiting(2, || assert_eq!(crew.claim(0), [2]));
     });
-    assert!(crew.claim().is_empty());
+    assert!(crew.claim(0).is_empty());
     // Who is claimed and waits again has perhaps not been told yet; it will be told twice.
-    crew.while_waiting(1, || assert_eq!(crew.claim(), [1]));
+    crew.while_waiting(1, || assert_eq!(crew.claim(0), [1]));
     let waits = |number: usize| crew.members[number].waits.store(true, Ordering::Relaxed);
     (0..6).for_each(waits);
-    assert_eq!(crew.claim(), [0, 1, 2]);
-    assert_eq!(crew.claim(), [3, 4, 5], "the others are not claimed for nothing");
+    assert_eq!(crew.claim(0), [0, 1, 2]);
+    assert_eq!(crew.claim(0), [3, 4, 5], "the others are not claimed for nothing");
+}
+
+#[test]
+fn who_has_taken_as_much_does_not_help() {
+    let (crew, _receivers) = crew(2);
+    let ms = Duration::from_millis;
+    let helps = |number| crew.while_waiting(1 - number, || crew.may_help(number) && crew.claim(number) == [1 - number]);
+    crew.note_taken(0, 1_000, ms(0));
+    assert!(helps(0), "it has taken nothing");
+    crew.note_taken(1, 750, ms(0));
+    assert!(helps(0), "it has taken no more than three quarters");
+    crew.note_taken(1, 1, ms(199));
+    assert!(!helps(0) && !helps(1), "each has its hands full");
+    // What both had taken counts half now, and less and less.
+    crew.note_taken(0, 500, ms(200));
+    assert!(helps(0));
+    for turn in 2..20_u64 {
+        crew.note_taken(1, 2_000, ms(turn * 200));
+    }
+    assert!(helps(1) && !helps(0));
 }
 
 #[test]

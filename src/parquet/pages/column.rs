@@ -11,7 +11,8 @@ use parquet::basic::Type;
 use parquet::schema::types::ColumnDescPtr;
 
 use super::bounds::Cut;
-use super::{Prefixed, index, place, present};
+use super::prefixed::Prefixed;
+use super::{index, place, present};
 
 /// A column whose values can be written page by page.
 pub(in crate::parquet) enum Column {

@@ -2,7 +2,7 @@
 //!
 //! Rows that share their texts take four bytes each in place of the text, and whoever writes them need not look for equal ones again.
 //! Which of the two it is, is decided by the data, anew for each batch of rows: a column begins with a dictionary, and gives it up when
-//! most of its rows have a text of their own.
+//! most of its rows have a text of their own, or a third of them if the texts are short.
 
 use std::mem::take;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use super::table::Table;
 
 /// After how many rows a column first looks whether its dictionary pays; then each time that it has doubled.
 const FIRST_LOOK: usize = 4_096;
+/// How long texts may be on average to be short, in bytes.
+const SHORT: usize = 64;
 /// The most values that are added at once.
 pub(crate) const MOST_AT_ONCE: usize = 64;
 
@@ -49,12 +51,14 @@ pub(crate) struct Keys {
     table: Table,
     /// The number of rows at which to look whether this pays.
     look_at: usize,
+    /// How many rows and texts there were at the last look.
+    looked: (usize, usize),
 }
 
 impl Keys {
     fn new() -> Self {
         let (keys, nulls, texts) = (Vec::new(), Nulls::new(), Bytes::new());
-        Self { keys, nulls, texts, table: Table::new(), look_at: FIRST_LOOK }
+        Self { keys, nulls, texts, table: Table::new(), look_at: FIRST_LOOK, looked: (0, 0) }
     }
 
     /// Adds values, at most [`MOST_AT_ONCE`], and notes the keys of those that have none yet; returns how many: fewer, if the dictionary
@@ -92,13 +96,19 @@ impl Keys {
         }
     }
 
-    /// Whether it is time to look, and most rows have a text of their own.
+    /// Whether it is time to look, and too many rows since the last look have a text that no row before them has.
+    ///
+    /// To find a text in a large dictionary takes as long as to write some 25 bytes more. At the first look, texts may be new that are
+    /// said again and again later.
     fn should_end(&mut self) -> bool {
         if self.keys.len() < self.look_at {
             return false;
         }
+        let (rows, texts) = std::mem::replace(&mut self.looked, (self.keys.len(), self.texts.len()));
+        let (is_first, is_short) = (rows == 0, self.texts.all().len() <= SHORT * self.texts.len());
         self.look_at = self.keys.len() * 2;
-        self.texts.len() * 2 > self.keys.len()
+        let parts = if is_short && !is_first { 3 } else { 2 };
+        self.texts.len().saturating_sub(texts) * parts > self.keys.len().saturating_sub(rows)
     }
 
     fn get(&self, row: usize) -> Option<&[u8]> {
@@ -317,6 +327,24 @@ mod tests {
         fill(&mut texts, &text);
         assert!(matches!(texts, Texts::Keys(_)) && !texts.differs());
         assert_eq!(shown(&mut texts), (0..2 * FIRST_LOOK).map(text).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn short_texts_give_the_dictionary_up_sooner_once_they_are_known_to_stay_new() {
+        // Two of five rows have a text of their own, the others one text.
+        let own = |row: usize| if row % 5 < 2 { row } else { 0 };
+        let only_first = |row: usize| if row < FIRST_LOOK { own(row) } else { 0 };
+        let short = |number: usize| format!("{number:036}");
+        let long = |number: usize| format!("{number:0100}");
+        let is_plain_after = |rows: usize, text: &dyn Fn(usize) -> String| {
+            let mut texts = Texts::new();
+            (0..=rows).for_each(|row| assert!(texts.push(text(row).as_bytes())));
+            matches!(texts, Texts::Plain(_))
+        };
+        assert!(!is_plain_after(FIRST_LOOK, &|row| short(own(row))));
+        assert!(is_plain_after(2 * FIRST_LOOK, &|row| short(own(row))));
+        assert!(!is_plain_after(4 * FIRST_LOOK, &|row| short(only_first(row))));
+        assert!(!is_plain_after(4 * FIRST_LOOK, &|row| long(own(row))));
     }
 
     #[test]
