@@ -25,7 +25,7 @@ use crate::record::Rejection;
 const MOST_HELPERS: usize = 3;
 /// How a batch is divided: a helper gets more records than the worker keeps, who also takes them from the queue and places all of them.
 const OWN_SHARE: usize = 2;
-const HELPER_SHARE: usize = 3;
+const HELPER_SHARE: usize = 5;
 
 /// Who has taken more than this part of what another has, as numerator and denominator, does not help it: both have their hands full, and
 /// one waits because the broker has not answered yet. What it decoded would take a dictionary of its own, and be joined with the rest.

@@ -96,8 +96,8 @@ fn the_rows_of_all_workers_count_together() {
 #[test]
 fn a_batch_is_divided_so_that_all_are_done_together() {
     assert!(starts(2_048, 0).is_empty());
-    assert_eq!(starts(2_000, 1), [800]);
-    assert_eq!(starts(2_200, 3), [400, 1_000, 1_600]);
+    assert_eq!(starts(2_100, 1), [600]);
+    assert_eq!(starts(1_700, 3), [200, 700, 1_200]);
 }
 
 #[test]
