@@ -41,7 +41,7 @@ impl<'a> Extremes<'a> {
     #[inline]
     pub(super) fn add(&mut self, text: &'a [u8]) {
         let prefix = prefix_of(text);
-        // (Of pairs of texts the minimum and the maximum take three times as long: they go through memory.)
+        // (Pairs that are compared and moved go through memory, and wait for it.)
         if prefix <= self.min_prefix || prefix >= self.max_prefix {
             self.compare(text);
         }

@@ -98,8 +98,8 @@ impl Keys {
 
     /// Whether it is time to look, and too many rows since the last look have a text that no row before them has.
     ///
-    /// To find a text in a large dictionary takes as long as to write some 25 bytes more. At the first look, texts may be new that are
-    /// said again and again later.
+    /// Looking a text up in a large dictionary waits for memory, which takes longer than to write a short one. At the first look, texts may be
+    /// new that are said again and again later.
     fn should_end(&mut self) -> bool {
         if self.keys.len() < self.look_at {
             return false;
