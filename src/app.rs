@@ -14,6 +14,7 @@ mod helping;
 mod instance;
 mod io;
 mod letters;
+mod lull;
 mod marking;
 mod publisher;
 mod pulse;

@@ -33,7 +33,7 @@ const DEFAULTS: [(&str, &str); 8] = [
     // queue was full waits for the end of a fetch of the others.
     ("fetch.wait.max.ms", "50"),
     // 1, librdkafka's default, has a steady stream come in as many answers as the producers send requests: it takes a quarter more CPU.
-    ("fetch.min.bytes", "65536"),
+    ("fetch.min.bytes", "262144"),
     // What brokers may collect of clients (KIP-714) has each record that is taken from a queue counted, under a lock that all workers share.
     ("enable.metrics.push", "false"),
     ("topic.metadata.refresh.interval.ms", "30000"),

@@ -24,12 +24,12 @@ use crate::record::Rejection;
 /// The most workers that help one: placing the records of more would take as long as they save.
 const MOST_HELPERS: usize = 3;
 /// How a batch is divided: a helper gets more records than the worker keeps, who also takes them from the queue and places all of them.
-const OWN_SHARE: usize = 2;
-const HELPER_SHARE: usize = 5;
+const OWN_SHARE: usize = 1;
+const HELPER_SHARE: usize = 4;
 
 /// Who has taken more than this part of what another has, as numerator and denominator, does not help it: both have their hands full, and
 /// one waits because the broker has not answered yet. What it decoded would take a dictionary of its own, and be joined with the rest.
-const MOST_LOAD: (usize, usize) = (3, 4);
+const MOST_LOAD: (usize, usize) = (1, 2);
 /// After how long a record that was taken counts half.
 const HALF_LIFE_MS: u64 = 200;
 

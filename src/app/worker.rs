@@ -10,6 +10,7 @@ use super::clock;
 use super::fail_point::fail_point;
 use super::helping::{Away, Crew, Job, Part, divide, sheet_of};
 use super::io::{Io, Shared};
+use super::lull::{BATCH, Lull};
 use super::runner::{Runner, Runners, With};
 use super::sheet::Sheet;
 use super::tally::Tally;
@@ -20,16 +21,12 @@ use crate::engine::state::{Offset, PartitionId};
 use crate::kafka::ffi::{Batch, Queue, Run};
 use crate::kafka::member::{Bridge, CommitRequest, TopicPartition};
 
-/// The most records taken at once.
-const BATCH: usize = 2_048;
 /// The fewest records that are divided among workers: below, what they tell each other costs more than it saves, and nobody is behind.
 const LEAST_DIVIDED: usize = BATCH / 4;
 /// The same for large records, of which fewer make a full batch.
 const LEAST_LARGE_DIVIDED: usize = LEAST_DIVIDED / 8;
 /// How long a worker waits for records; a message ends the wait.
 const WAIT: Duration = Duration::from_millis(100);
-/// How long it lets records gather when it has just taken few, so that more of them share what a turn costs.
-const GATHER: Duration = Duration::from_millis(100);
 /// How often the gauges and the board are brought up to date.
 const SHOW: Duration = Duration::from_millis(200);
 /// A lane with less in memory is not worth an early append, in bytes.
@@ -112,13 +109,12 @@ impl Worker {
         // What is taken now, and what was taken from the queue while others helped.
         let (mut batch, mut coming) = (Batch::with_capacity(BATCH), Batch::with_capacity(BATCH));
         let mut in_hand = self.shared.budget.hold(0);
-        let (mut next, mut shown) = (0, Duration::ZERO);
+        let (mut next, mut taken, mut shown) = (0, 0, Duration::ZERO);
         // Whether there was more to take than was taken.
         let mut is_behind = false;
-        // Whether few records were taken, and are done with.
-        let mut gathers = false;
+        let mut lull = Lull::default();
         loop {
-            let mut message = self.next_message(if gathers { GATHER } else { Duration::ZERO });
+            let mut message = self.next_message(lull.wait());
             while let Some(told) = message {
                 if matches!(told, ToWorker::End) {
                     return;
@@ -145,7 +141,9 @@ impl Worker {
                     is_behind = batch.is_full();
                 }
                 in_hand.resize(batch.bytes());
-                away = self.divide(&mut batch);
+                taken = batch.len();
+                // Whoever lets records gather is not behind.
+                away = if lull.gathers() && !is_behind { Vec::new() } else { self.divide(&mut batch) };
             }
             fail_point!("worker.turn");
             next = self.take(&batch, next);
@@ -163,8 +161,7 @@ impl Worker {
                 // No message has been handled since: this batch is done with, and the coming one is as it should be.
                 self.outdated.clear();
             }
-            gathers =
-                next >= batch.len() && (1..LEAST_DIVIDED).contains(&batch.len()) && coming.is_empty() && !is_behind;
+            lull.note(taken, is_behind || next < batch.len() || !coming.is_empty());
             self.relieve();
             for runner in self.runners.values_mut() {
                 runner.advance();

@@ -18,8 +18,8 @@ use crate::engine::commit::Committed;
 use crate::engine::event::Ticket;
 use crate::engine::state::{Offset, PartitionId};
 
-/// How long one poll waits: how late a rebalance may be noticed, and a commit be sent.
-const POLL: Duration = Duration::from_millis(20);
+/// How long one poll waits, unless something of the group comes: how late a commit may be sent, and its answer be noticed.
+const POLL: Duration = Duration::from_millis(50);
 /// How long the committed offsets of new partitions may take.
 const FETCH_COMMITTED: Duration = Duration::from_secs(10);
 /// How long leaving the group may take.

@@ -74,8 +74,8 @@ fn who_has_taken_as_much_does_not_help() {
     let helps = |number| crew.while_waiting(1 - number, || crew.may_help(number) && crew.claim(number) == [1 - number]);
     crew.note_taken(0, 1_000, ms(0));
     assert!(helps(0), "it has taken nothing");
-    crew.note_taken(1, 750, ms(0));
-    assert!(helps(0), "it has taken no more than three quarters");
+    crew.note_taken(1, 500, ms(0));
+    assert!(helps(0), "it has taken no more than half");
     crew.note_taken(1, 1, ms(199));
     assert!(!helps(0) && !helps(1), "each has its hands full");
     // What both have taken counts less and less.
@@ -96,8 +96,8 @@ fn the_rows_of_all_workers_count_together() {
 #[test]
 fn a_batch_is_divided_so_that_all_are_done_together() {
     assert!(starts(2_048, 0).is_empty());
-    assert_eq!(starts(2_100, 1), [600]);
-    assert_eq!(starts(1_700, 3), [200, 700, 1_200]);
+    assert_eq!(starts(2_000, 1), [400]);
+    assert_eq!(starts(1_300, 3), [100, 500, 900]);
 }
 
 #[test]
