@@ -8,6 +8,9 @@
 //! A segment that has row groups of its own is copied as it is, if the columns and the codec are those of the file; the rows of
 //! others are decoded and encoded again. Dead letters, too: their columns have other names in an entry.
 //!
+//! Texts that stand in a dictionary in the entry stay keys of it until they are encoded, if all that is to be encoded of a file is so
+//! little that it waits in memory. In larger files, and in those that are small beside the dictionaries, they are written out.
+//!
 //! # Invariants
 //! * a file is a pure function of the close, its entries and the options: how entries happen to be read, or which files
 //!   of the close were written before, leaves no trace in it;
@@ -18,7 +21,9 @@ mod cursor;
 mod error;
 mod file;
 mod shape;
+mod texts;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use arrow::datatypes::SchemaRef;
@@ -29,7 +34,7 @@ use self::shape::Shape;
 use super::codec::parse_codec;
 use super::names::DEAD_PARTITION_BY;
 use super::pages::{Encoder, Packer};
-use super::plan::{FilePlan, plan};
+use super::plan::{FilePlan, Part, plan};
 use super::reader::EntryReader;
 use crate::engine::state::{Close, LaneState, Scope};
 
@@ -38,6 +43,11 @@ pub use super::plan::FolderName;
 
 /// The size in memory of the rows that a file encodes at once, at most, in bytes: all of them are there together.
 const FEW_BYTES: u64 = 16 << 20;
+/// The same if texts are keys, once they are written out: a column may have to be.
+const FEW_BYTES_WRITTEN_OUT: u64 = 4 * FEW_BYTES;
+/// How many times larger than a file's rows, written out, the dictionaries may be in which its texts stand. Many small files share them, and
+/// each would take longer to pass keys on than to pass on its few texts.
+const DICTIONARIES_PER_FILE: u64 = 16;
 
 /// How published files are written, beside what the close's recipe says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +103,8 @@ pub struct Assembly {
     codec: parquet::basic::Compression,
     options: AssemblyOptions,
     files: Vec<FilePlan>,
+    /// For each file, whether its texts are keys until they are encoded.
+    by_keys: Vec<bool>,
     cursors: Vec<Cursor>,
     /// Writes files of few rows, if it knows the codec.
     encoder: Option<Encoder>,
@@ -147,7 +159,14 @@ impl Assembly {
         let mut files = plan(&of_scope, &columns, max_buckets, folder);
         copy::plan(&mut files, &entries, &shape, codec).map_err(|source| AssembleError::Write { source })?;
         let packer = Packer::of(codec).map_err(|source| AssembleError::Write { source: source.into() })?;
-        let cursors = Cursor::for_files(&entries, &files);
+        let mut cursors = Cursor::for_files(&entries, &files, &shape);
+        let by_keys = if packer.is_some() { by_keys(&files, &cursors) } else { vec![false; files.len()] };
+        let keyed = files.iter().zip(&by_keys).filter(|(_, by_keys)| **by_keys);
+        for part in keyed.flat_map(|(file, _)| decoded_parts(file)) {
+            if let Some(cursor) = cursors.get_mut(part.entry) {
+                cursor.read_keys();
+            }
+        }
         Ok(Self {
             close: close.clone(),
             lane,
@@ -156,6 +175,7 @@ impl Assembly {
             codec,
             options: options.clone(),
             files,
+            by_keys,
             cursors,
             encoder: packer.map(Encoder::new),
             next: 0,
@@ -214,12 +234,12 @@ impl Assembly {
     /// # Errors
     /// When an entry cannot be read, its rows are not what its index says, or `to` fails; what was written is void.
     pub fn write_file(&mut self, to: impl Write + Send) -> Result<WrittenFile, AssembleError> {
-        let current = self.next.checked_sub(1).and_then(|current| self.files.get(current));
-        let (Some(file), Some(lane)) = (current, &self.lane) else { return Err(AssembleError::NoFile) };
+        let current = self.next.checked_sub(1).and_then(|i| self.files.get(i).zip(self.by_keys.get(i)));
+        let (Some((file, by_keys)), Some(lane)) = (current, &self.lane) else { return Err(AssembleError::NoFile) };
         let properties = file_properties(&self.close, lane, file, self.codec);
         let chunk_rows = chunk_rows(file, &self.cursors);
-        let pages = self.encoder.as_mut().filter(|_| has_few_rows(file, &self.cursors));
-        let mut writer = FileWriter::new(to, properties, &self.shape, &self.options, chunk_rows, pages)?;
+        let pages = self.encoder.as_mut().filter(|_| *by_keys || decoded_bytes(file, &self.cursors) <= FEW_BYTES);
+        let mut writer = FileWriter::new(to, properties, &self.shape, &self.options, chunk_rows, pages, *by_keys)?;
         for bucket in &file.buckets {
             let kept: Vec<(&str, Option<&str>)> =
                 bucket.keeps.iter().map(|i| (self.columns[*i].as_str(), bucket.values[*i].as_deref())).collect();
@@ -235,17 +255,50 @@ impl Assembly {
     }
 }
 
-/// Returns how many rows of a file are encoded at once: what fits for all of its entries.
-fn chunk_rows(file: &FilePlan, cursors: &[Cursor]) -> usize {
-    let parts = file.buckets.iter().flat_map(|bucket| &bucket.parts).filter(|part| part.copied.is_none());
-    parts.filter_map(|part| cursors.get(part.entry)).map(Cursor::batch_rows).min().unwrap_or(1)
+/// Returns what of a file is decoded and encoded again.
+fn decoded_parts(file: &FilePlan) -> impl Iterator<Item = &Part> {
+    file.buckets.iter().flat_map(|bucket| &bucket.parts).filter(|part| part.copied.is_none())
 }
 
-/// Whether all that is to be encoded of a file may be in memory at once. A matter of the entries and the plan, as all that decides bytes.
-fn has_few_rows(file: &FilePlan, cursors: &[Cursor]) -> bool {
-    let parts = file.buckets.iter().flat_map(|bucket| &bucket.parts).filter(|part| part.copied.is_none());
-    let bytes = parts.filter_map(|part| Some(cursors.get(part.entry)?.decoded_bytes(part.segment)));
-    bytes.fold(0, u64::saturating_add) <= FEW_BYTES
+/// Returns how many rows of a file are encoded at once: what fits for all of its entries.
+fn chunk_rows(file: &FilePlan, cursors: &[Cursor]) -> usize {
+    decoded_parts(file).filter_map(|part| cursors.get(part.entry)).map(Cursor::batch_rows).min().unwrap_or(1)
+}
+
+/// Returns the size in memory of all that is to be encoded of a file, in bytes, if texts are written out. A matter of the entries and the
+/// plan, as all that decides bytes.
+fn decoded_bytes(file: &FilePlan, cursors: &[Cursor]) -> u64 {
+    let bytes = decoded_parts(file).filter_map(|part| Some(cursors.get(part.entry)?.decoded_bytes(part.segment)));
+    bytes.fold(0, u64::saturating_add)
+}
+
+/// Returns for each file whether its texts are keys until they are encoded. None are if most of the close is in other files: these are read out
+/// of the same entries, and would have each text written out later, which takes longer.
+fn by_keys(files: &[FilePlan], cursors: &[Cursor]) -> Vec<bool> {
+    let by_keys: Vec<bool> = files.iter().map(|file| may_keep_keys(file, cursors)).collect();
+    let (mut keyed, mut others) = (0_u64, 0_u64);
+    for (file, by_keys) in files.iter().zip(&by_keys) {
+        let sum = if *by_keys { &mut keyed } else { &mut others };
+        *sum = sum.saturating_add(decoded_bytes(file, cursors));
+    }
+    if keyed >= others { by_keys } else { vec![false; files.len()] }
+}
+
+/// Whether texts of a file may be keys until they are encoded: all that is to be encoded may be in memory at once, the rows and the
+/// dictionaries of all row groups that they lie in.
+fn may_keep_keys(file: &FilePlan, cursors: &[Cursor]) -> bool {
+    let (mut bytes, mut dictionaries) = (0_u64, BTreeMap::new());
+    for part in decoded_parts(file) {
+        for (group, held) in cursors.get(part.entry).into_iter().flat_map(|cursor| cursor.keyed_bytes(part.segment)) {
+            bytes = bytes.saturating_add(held.values);
+            dictionaries.insert((part.entry, group), held.dictionaries);
+        }
+    }
+    let dictionaries = dictionaries.into_values().fold(0, u64::saturating_add);
+    let written_out = decoded_bytes(file, cursors);
+    bytes.saturating_add(dictionaries) <= FEW_BYTES
+        && written_out <= FEW_BYTES_WRITTEN_OUT
+        && dictionaries <= written_out.saturating_mul(DICTIONARIES_PER_FILE)
 }
 
 /// Checks that the entries are those that the close names, of one lane log, and partitioned as its recipe says.

@@ -113,6 +113,16 @@ pub(super) fn content(rows: &[Row<'_>]) -> Content {
     Content { partition_by: vec!["day".to_owned(), "path".to_owned()], scopes, buckets, rows, dead: None }
 }
 
+/// Adds columns before those that the rows have.
+pub(super) fn add_columns(content: &mut Content, columns: Vec<(&str, ArrayRef)>) {
+    let rows = &mut content.rows.as_mut().expect("rows").rows;
+    let mut all: Vec<(&str, ArrayRef, bool)> = columns.into_iter().map(|(name, column)| (name, column, true)).collect();
+    for (field, column) in rows.schema_ref().fields().iter().zip(rows.columns()) {
+        all.push((field.name(), Arc::clone(column), field.is_nullable()));
+    }
+    *rows = RecordBatch::try_from_iter_with_nullable(all).expect("columns of one length");
+}
+
 fn number_of<T: PartialEq>(things: &mut Vec<T>, thing: T) -> u32 {
     let at = things.iter().position(|known| *known == thing).unwrap_or_else(|| {
         things.push(thing);

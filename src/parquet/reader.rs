@@ -2,6 +2,10 @@
 //!
 //! A row group is read with one request, and its checksum is compared before anything in it is decoded. One stream
 //! holds one row group (compressed) and one batch, so that the streams of many entries can be merged at once.
+//!
+//! Texts are written out, unless they are asked for as keys of the dictionaries in which they stand.
+
+mod keyed;
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -15,11 +19,14 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder};
 
+use self::keyed::Keyed;
 use super::error::EntryError;
 use super::footer::{self, Footer, checksum};
 use super::index::Segment;
 use super::source::{Part, ReadAt};
 use crate::engine::state::LaneState;
+
+pub(super) use self::keyed::{GroupBytes, KeyedBytes};
 
 /// The length of Parquet's magic number, behind which the first row group begins.
 const MAGIC_BYTES: u64 = 4;
@@ -145,10 +152,27 @@ impl EntryReader {
     /// Streams the rows of `ranges`, which are ascending and do not overlap, in the columns that `wanted` names.
     #[must_use]
     pub fn rows(&self, ranges: Vec<Range<u64>>, wanted: &dyn Fn(&str) -> bool) -> RowStream {
+        self.rows_by_keys(ranges, wanted, &|_| false)
+    }
+
+    /// The same; texts of the columns that `by_keys` names stay keys where their row group has a dictionary of them. Batches of a row
+    /// group share its dictionaries.
+    pub(super) fn rows_by_keys(
+        &self,
+        ranges: Vec<Range<u64>>,
+        wanted: &dyn Fn(&str) -> bool,
+        by_keys: &dyn Fn(&str) -> bool,
+    ) -> RowStream {
         let schema = self.parquet.parquet_schema();
         let fields = schema.root_schema().get_fields().iter().enumerate();
         let columns = ProjectionMask::roots(schema, fields.filter(|(_, f)| wanted(f.name())).map(|(i, _)| i));
-        RowStream { entry: self.clone(), columns, ranges, group: 0, batches: None }
+        let keyed = Keyed::new(&self.parquet, by_keys);
+        RowStream { entry: self.clone(), columns, keyed, ranges, group: 0, batches: None }
+    }
+
+    /// Returns what rows take in memory that are streamed so.
+    pub(super) fn keyed_bytes(&self, wanted: &dyn Fn(&str) -> bool, by_keys: &dyn Fn(&str) -> bool) -> KeyedBytes {
+        KeyedBytes::new(&self.parquet, &self.groups, &Keyed::new(&self.parquet, by_keys), wanted)
     }
 
     /// Reads every row group, and compares its checksum. The footer's was compared when the entry was opened.
@@ -247,8 +271,11 @@ impl EntryReader {
         group: &GroupPlace,
         selection: RowSelection,
         columns: &ProjectionMask,
+        keyed: &Keyed,
     ) -> Result<ParquetRecordBatchReader, EntryError> {
-        ParquetRecordBatchReaderBuilder::new_with_metadata(self.read_group(group)?, self.parquet.clone())
+        let metadata = keyed.metadata(&self.parquet, group.number);
+        let metadata = metadata.map_err(EntryError::parquet("read the columns of an entry"))?;
+        ParquetRecordBatchReaderBuilder::new_with_metadata(self.read_group(group)?, metadata)
             .with_row_groups(vec![group.number])
             .with_row_selection(selection)
             .with_projection(columns.clone())
@@ -299,6 +326,7 @@ fn lies_in(column: &ColumnChunkMetaData, range: &Range<u64>) -> bool {
 pub struct RowStream {
     entry: EntryReader,
     columns: ProjectionMask,
+    keyed: Keyed,
     ranges: Vec<Range<u64>>,
     /// The next row group to look at.
     group: usize,
@@ -323,7 +351,7 @@ impl Iterator for RowStream {
             let group = self.entry.groups.get(self.group)?;
             self.group += 1;
             let Some(selection) = selection(&group.rows, &self.ranges) else { continue };
-            match self.entry.decode(group, selection, &self.columns) {
+            match self.entry.decode(group, selection, &self.columns, &self.keyed) {
                 Ok(batches) => self.batches = Some(batches),
                 Err(error) => {
                     self.group = usize::MAX;
@@ -355,20 +383,4 @@ fn selection(group: &Range<u64>, ranges: &[Range<u64>]) -> Option<RowSelection> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_selection_is_what_a_row_group_and_the_ranges_share() {
-        let ranges = [2..5, 5..7, 9..12, 20..21];
-        let skip = RowSelector::skip;
-        let select = RowSelector::select;
-        assert_eq!(selection(&(0..2), &ranges), None);
-        assert_eq!(selection(&(0..4), &ranges), Some(RowSelection::from(vec![skip(2), select(2)])));
-        assert_eq!(
-            selection(&(4..11), &ranges),
-            Some(RowSelection::from(vec![select(1), select(2), skip(2), select(2)]))
-        );
-        assert_eq!(selection(&(12..20), &ranges), None);
-    }
-}
+mod tests;

@@ -8,7 +8,7 @@ use super::AssembleError;
 use super::shape::Shape;
 use crate::parquet::index::Segment;
 use crate::parquet::plan::FilePlan;
-use crate::parquet::reader::{EntryReader, RowStream};
+use crate::parquet::reader::{EntryReader, GroupBytes, KeyedBytes, RowStream};
 
 /// Reads the segments of one entry; quick as long as they are asked for in turn.
 #[derive(Debug)]
@@ -19,6 +19,9 @@ pub(super) struct Cursor {
     /// For each segment of the entry its place in `turns`, or none.
     turn_of: Vec<Option<usize>>,
     batch_rows: usize,
+    keyed_bytes: KeyedBytes,
+    /// Texts are read as keys, where they can be.
+    by_keys: bool,
     open: Option<Open>,
 }
 
@@ -26,20 +29,22 @@ pub(super) struct Cursor {
 #[derive(Debug)]
 struct Open {
     rows: RowStream,
-    /// What is left of the last batch.
-    left: Option<RecordBatch>,
+    /// The last batch, if some of it is left, and how many of its rows were passed on.
+    left: Option<(RecordBatch, usize)>,
     /// The turn that comes next, and the first that the stream does not bring.
     turns: Range<usize>,
 }
 
 impl Cursor {
     /// Returns a cursor for each entry, which knows in what order `files` will ask.
-    pub(super) fn for_files(entries: &[EntryReader], files: &[FilePlan]) -> Vec<Self> {
+    pub(super) fn for_files(entries: &[EntryReader], files: &[FilePlan], shape: &Shape) -> Vec<Self> {
         let cursor = |entry: &EntryReader| Self {
             entry: entry.clone(),
             turns: Vec::new(),
             turn_of: vec![None; entry.segments().len()],
             batch_rows: usize::MAX,
+            keyed_bytes: entry.keyed_bytes(&|name| shape.wants(name), &|name| shape.takes_keys(name)),
+            by_keys: false,
             open: None,
         };
         let mut cursors: Vec<Self> = entries.iter().map(cursor).collect();
@@ -69,7 +74,17 @@ impl Cursor {
         self.batch_rows
     }
 
-    /// Returns the size in memory of a segment's rows, in bytes.
+    /// From now on, texts are read as keys.
+    pub(super) fn read_keys(&mut self) {
+        self.by_keys = true;
+    }
+
+    /// Returns the row groups that a segment touches, and what its rows take of each if texts are read as keys.
+    pub(super) fn keyed_bytes(&self, segment: usize) -> impl Iterator<Item = (usize, GroupBytes)> {
+        self.rows_of(segment).into_iter().flat_map(|rows| self.keyed_bytes.of(rows))
+    }
+
+    /// Returns the size in memory of a segment's rows, in bytes, if texts are written out.
     pub(super) fn decoded_bytes(&self, segment: usize) -> u64 {
         self.rows_of(segment).map_or(0, |rows| self.entry.decoded_bytes(&rows))
     }
@@ -102,10 +117,10 @@ impl Cursor {
         };
         let mut wanted = rows.end.saturating_sub(rows.start);
         while wanted > 0 {
-            let batch = match open.left.take() {
-                Some(batch) => batch,
+            let (batch, start) = match open.left.take() {
+                Some(left) => left,
                 None => match open.rows.next() {
-                    Some(Ok(batch)) => shape.take_on(&batch)?,
+                    Some(Ok(batch)) => (shape.take_on(&batch)?, 0),
                     Some(Err(source)) => return Err(AssembleError::Entry { entry: self.entry.state().entry, source }),
                     None => {
                         let what = format!("entry {} has fewer rows", self.entry.state().entry.number);
@@ -113,13 +128,14 @@ impl Cursor {
                     }
                 },
             };
-            let have = batch.num_rows();
+            let have = batch.num_rows() - start;
             let taken = usize::try_from(wanted).unwrap_or(usize::MAX).min(have);
-            if taken < have {
-                open.left = Some(batch.slice(taken, have - taken));
-            }
             wanted -= u64::try_from(taken).unwrap_or(wanted).min(wanted);
-            to(batch.slice(0, taken))?;
+            let rows = batch.slice(start, taken);
+            if taken < have {
+                open.left = Some((batch, start + taken));
+            }
+            to(rows)?;
         }
         open.turns.start += 1;
         self.open = Some(open);
@@ -137,7 +153,8 @@ impl Cursor {
                 _ => ranges.push(next),
             }
         }
-        let rows = self.entry.rows(ranges, &|name| shape.wants(name));
+        let by_keys = |name: &str| self.by_keys && shape.takes_keys(name);
+        let rows = self.entry.rows_by_keys(ranges, &|name| shape.wants(name), &by_keys);
         Open { rows, left: None, turns: turn..turn + ascending }
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
-use arrow::compute::{concat, concat_batches, max, min};
+use arrow::compute::{concat_batches, max, min};
 use arrow::datatypes::Int64Type;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves};
@@ -17,6 +17,7 @@ use parquet::file::writer::SerializedFileWriter;
 
 use super::copy::{Copied, copy};
 use super::shape::Shape;
+use super::texts::put_together;
 use super::{AssembleError, AssemblyOptions, WrittenFile};
 use crate::engine::state::{Close, LaneState, Scope};
 use crate::parquet::extra;
@@ -80,6 +81,8 @@ pub(super) struct FileWriter<'a, W: Write + Send> {
     group: Option<OpenGroup>,
     /// For a file with few rows to encode: they are written at once, page by page.
     pages: Option<&'a mut Encoder>,
+    /// Texts that are keys wait as such.
+    by_keys: bool,
     row_groups: usize,
     rows: u64,
     /// The lowest and the highest offset so far.
@@ -111,6 +114,7 @@ impl<'a, W: Write + Send> FileWriter<'a, W> {
         options: &'a AssemblyOptions,
         chunk_rows: usize,
         pages: Option<&'a mut Encoder>,
+        by_keys: bool,
     ) -> Result<Self, AssembleError> {
         let writer_options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let (file, factory) = ArrowWriter::try_new_with_options(to, Arc::clone(shape.schema()), writer_options)
@@ -125,6 +129,7 @@ impl<'a, W: Write + Send> FileWriter<'a, W> {
             waiting: VecDeque::new(),
             waiting_rows: 0,
             group: None,
+            by_keys: by_keys && pages.is_some(),
             pages,
             row_groups: 0,
             rows: 0,
@@ -134,6 +139,7 @@ impl<'a, W: Write + Send> FileWriter<'a, W> {
 
     /// Takes rows of one bucket; `kept` has the partition values that go into their `_extra`.
     pub(super) fn push(&mut self, rows: RecordBatch, kept: &[(&str, Option<&str>)]) -> Result<(), AssembleError> {
+        let rows = if self.by_keys { rows } else { self.shape.write_out(rows)? };
         let mut rows = if kept.is_empty() { rows } else { keep(rows, self.shape, kept)? };
         self.count_rows(&rows);
         while self.pages.is_none() && self.waiting_rows + rows.num_rows() >= self.chunk_rows {
@@ -239,7 +245,7 @@ impl<'a, W: Write + Send> FileWriter<'a, W> {
         let mut group = self.file.next_row_group().map_err(write_error)?;
         for (place, (field, leaves)) in schema.fields().iter().zip(leaves).enumerate() {
             let pieces: Vec<&dyn Array> = rows.iter().map(|rows| rows.column(place).as_ref()).collect();
-            let array = concat(&pieces).map_err(write_error)?;
+            let array = put_together(&pieces).map_err(write_error)?;
             let flat = columns.get(leaves.start).filter(|leaf| is_flat(leaf));
             let written = match flat.and_then(|leaf| Some((Column::interned(&array)?, leaf))) {
                 Some((column, leaf)) => {

@@ -93,17 +93,45 @@ impl Shape {
         self.origins.iter().any(|origin| matches!(origin, Origin::Entry(wanted) if wanted == name))
     }
 
+    /// Whether a column of an entry may be keys of a dictionary: texts that are published as they are. Not `_extra`, whose texts are added to.
+    pub(super) fn takes_keys(&self, name: &str) -> bool {
+        let mut columns = self.schema.fields().iter().zip(&self.origins);
+        let is_it = |origin: &Origin| matches!(origin, Origin::Entry(wanted) if wanted == name);
+        name != EXTRA && columns.any(|(field, origin)| is_it(origin) && field.data_type() == &DataType::Utf8)
+    }
+
     /// Brings the rows of an entry into this shape: a column that the entry has not is null, one of a narrower type
-    /// (an older schema) is widened.
+    /// (an older schema) is widened. Keys stay keys.
     pub(super) fn take_on(&self, rows: &RecordBatch) -> Result<RecordBatch, AssembleError> {
         let mut columns = Vec::with_capacity(self.origins.len());
         for (field, origin) in self.schema.fields().iter().zip(&self.origins) {
             let column = self::column(field, origin, rows);
             columns.push(column.map_err(|source| AssembleError::Column { column: field.name().clone(), source })?);
         }
-        RecordBatch::try_new(Arc::clone(&self.schema), columns)
+        let with_keys = |(field, column): (&FieldRef, &ArrayRef)| match column.data_type() {
+            kind if kind == field.data_type() => Arc::clone(field),
+            kind => Arc::new(Field::clone(field).with_data_type(kind.clone())),
+        };
+        let schema = match columns.iter().any(is_keys) {
+            true => Arc::new(Schema::new(self.schema.fields().iter().zip(&columns).map(with_keys).collect::<Vec<_>>())),
+            false => Arc::clone(&self.schema),
+        };
+        RecordBatch::try_new(schema, columns)
             .map_err(|source| AssembleError::Column { column: KAFKA_OFFSET.to_owned(), source })
     }
+
+    /// Writes out the texts of all keys in rows of this shape.
+    pub(super) fn write_out(&self, rows: RecordBatch) -> Result<RecordBatch, AssembleError> {
+        if !rows.columns().iter().any(is_keys) {
+            return Ok(rows);
+        }
+        widen::rows(&rows, &self.schema)
+            .map_err(|source| AssembleError::Column { column: KAFKA_OFFSET.to_owned(), source })
+    }
+}
+
+fn is_keys(column: &ArrayRef) -> bool {
+    matches!(column.data_type(), DataType::Dictionary(..))
 }
 
 fn column(field: &Field, origin: &Origin, rows: &RecordBatch) -> Result<ArrayRef, ArrowError> {
@@ -111,6 +139,9 @@ fn column(field: &Field, origin: &Origin, rows: &RecordBatch) -> Result<ArrayRef
     match origin {
         Origin::Text(text) => Ok(Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, count)))),
         Origin::Number(number) => Ok(Arc::new(Int32Array::from_value(*number, count))),
-        Origin::Entry(name) => widen::column(rows, name, field.data_type()),
+        Origin::Entry(name) => match rows.column_by_name(name) {
+            Some(keys) if is_keys(keys) => Ok(Arc::clone(keys)),
+            _ => widen::column(rows, name, field.data_type()),
+        },
     }
 }

@@ -13,12 +13,14 @@ use parquet::file::metadata::PageIndexPolicy;
 use super::*;
 use crate::engine::state::{ChainId, EntryId};
 use crate::parquet::fixture::{
-    Row, close, content, entry, epoch, folder, longs, open, read, repeat, schema, state, texts, with_dead, write_all,
+    Row, add_columns, close, content, entry, epoch, folder, longs, open, read, repeat, schema, state, texts, with_dead,
+    write_all,
 };
 use crate::parquet::{EntryOptions, write_entry};
 
 mod dead_letters;
 mod few_rows;
+mod keyed;
 
 fn now() -> Scope {
     Scope::OnTime(epoch(1))
@@ -325,14 +327,8 @@ fn nested_columns_come_through() {
     let rows: Vec<Row<'_>> =
         (0..40).map(|offset| (now(), "22", Some(if offset % 2 == 0 { "/a" } else { "/b" }), offset)).collect();
     let mut content = content(&rows);
-    let batch = &mut content.rows.as_mut().expect("rows").rows;
-    let nested = nested(40);
-    let mut columns: Vec<(String, ArrayRef, bool)> =
-        nested.iter().map(|(name, column)| ((*name).to_owned(), column.clone(), true)).collect();
-    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-        columns.push((field.name().clone(), column.clone(), field.is_nullable()));
-    }
-    *batch = RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length");
+    add_columns(&mut content, nested(40));
+    let batch = &content.rows.as_ref().expect("rows").rows;
     let user = Arc::new(batch.schema_ref().project(&[0, 1]).expect("two columns"));
 
     let options = EntryOptions { group_rows: 9, ..EntryOptions::default() };
@@ -381,13 +377,8 @@ fn wide_rows_are_read_and_written_a_few_at_a_time() {
 fn columns_of_dictionary_keys_become_texts() {
     let mut content =
         content(&[(now(), "22", Some("/a"), 1), (now(), "22", Some("/a"), 2), (now(), "22", Some("/b"), 3)]);
-    let batch = &mut content.rows.as_mut().expect("rows").rows;
     let keys: DictionaryArray<Int32Type> = [Some("x"), None, Some("y")].into_iter().collect();
-    let mut columns: Vec<(String, ArrayRef, bool)> = vec![("keys".to_owned(), Arc::new(keys), true)];
-    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-        columns.push((field.name().clone(), column.clone(), field.is_nullable()));
-    }
-    *batch = RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length");
+    add_columns(&mut content, vec![("keys", Arc::new(keys))]);
     let user = Arc::new(Schema::new(vec![Field::new("keys", DataType::Utf8, true)]));
     let entries = vec![entry(1, &content)];
     let assembled = Assembly::open(&close(now(), &[1]), entries, &user, &folder, &AssemblyOptions::default());

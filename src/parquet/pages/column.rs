@@ -160,7 +160,8 @@ impl Dictionary {
     fn new(keys: ScalarBuffer<u32>, nulls: Option<NullBuffer>, texts: BinaryArray, cut: Cut) -> Self {
         let mut by_text: Vec<(Prefixed<'_>, u32)> =
             (0..texts.len()).map(|key| (Prefixed::new(texts.value(key)), place(key))).collect();
-        by_text.sort_unstable();
+        // (Stable, since that is quick where dictionaries that are in order already stand behind each other.)
+        by_text.sort();
         // Where the rows of several threads were joined, a text may stand in the dictionary more than once: its first key stays.
         let mut first: Vec<u32> = Vec::new();
         for equal in by_text.chunk_by(|(a, _), (b, _)| a == b).filter(|equal| equal.len() > 1) {

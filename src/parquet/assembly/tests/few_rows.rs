@@ -61,13 +61,13 @@ fn files(codec: &str) -> Vec<Bytes> {
     files.into_iter().map(|(_, _, bytes)| bytes).collect()
 }
 
-fn metadata(file: &Bytes) -> Arc<ParquetMetaData> {
+pub(super) fn metadata(file: &Bytes) -> Arc<ParquetMetaData> {
     let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
     Arc::clone(ArrowReaderMetadata::load(file, options).expect("page indexes").metadata())
 }
 
 /// Compares all that a file says of its columns, but what depends on the encoding.
-fn compare(ours: &ParquetMetaData, reference: &ParquetMetaData) {
+pub(super) fn compare(ours: &ParquetMetaData, reference: &ParquetMetaData) {
     assert_eq!((ours.num_row_groups(), reference.num_row_groups()), (1, 1));
     let pages = [ours, reference].map(|file| file.page_index_for_row_group(0));
     for (leaf, columns) in ours.row_group(0).columns().iter().zip(reference.row_group(0).columns()).enumerate() {
