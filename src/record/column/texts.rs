@@ -1,8 +1,8 @@
 //! Texts of a column: each once in a dictionary while they repeat, one behind the other when they do not.
 //!
 //! Rows that share their texts take four bytes each in place of the text, and whoever writes them need not look for equal ones again.
-//! Which of the two it is, is decided by the data, anew for each batch of rows: a column begins with a dictionary, and gives it up when
-//! most of its rows have a text of their own, or a third of them if the texts are short.
+//! Which of the two it is, is decided by the data: a column begins with a dictionary, and gives it up when most of its rows have a text of
+//! their own, or a third of them if the texts are short. The next batches of rows have none then either, until it is tried again.
 
 use std::mem::take;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ use super::table::Table;
 const FIRST_LOOK: usize = 4_096;
 /// How long texts may be on average to be short, in bytes.
 const SHORT: usize = 64;
+/// How many batches of rows after the one in which a dictionary was given up have none.
+const PLAIN_BATCHES: usize = 15;
 /// The most values that are added at once.
 pub(crate) const MOST_AT_ONCE: usize = 64;
 
@@ -37,8 +39,8 @@ pub(crate) enum Value<'a> {
 pub(crate) enum Texts {
     /// By keys.
     Keys(Keys),
-    /// One behind the other.
-    Plain(Bytes),
+    /// One behind the other; and in how many batches of rows after this one.
+    Plain(Bytes, usize),
 }
 
 /// Texts by their keys in a dictionary.
@@ -159,7 +161,7 @@ impl Texts {
         if keys.should_end()
             && let Some(plain) = keys.spread()
         {
-            *self = Self::Plain(plain);
+            *self = Self::Plain(plain, PLAIN_BATCHES);
             return false;
         }
         true
@@ -181,7 +183,7 @@ impl Texts {
     pub(crate) fn push_all(&mut self, values: &mut [Value<'_>]) -> usize {
         match self {
             Self::Keys(keys) => keys.push_all(values),
-            Self::Plain(plain) => plain.push_all(values.iter().map_while(|value| match value {
+            Self::Plain(plain, _) => plain.push_all(values.iter().map_while(|value| match value {
                 Value::Null => Some(None),
                 Value::Text(text) => Some(Some(*text)),
                 // There is no dictionary that it could name.
@@ -193,14 +195,14 @@ impl Texts {
     /// Whether more than a quarter of the rows have a text that no row before them has; `false` while they are few.
     pub(crate) fn differs(&self) -> bool {
         match self {
-            Self::Plain(_) => true,
+            Self::Plain(..) => true,
             Self::Keys(keys) => keys.keys.len() >= FIRST_LOOK && keys.texts.len() * 4 > keys.keys.len(),
         }
     }
 
     pub(super) fn push_null(&mut self) {
         match self {
-            Self::Plain(plain) => plain.push_null(),
+            Self::Plain(plain, _) => plain.push_null(),
             Self::Keys(keys) => {
                 keys.keys.push(0);
                 keys.nulls.push(false);
@@ -210,7 +212,7 @@ impl Texts {
 
     pub(crate) fn get(&self, row: usize) -> Option<&[u8]> {
         match self {
-            Self::Plain(plain) => plain.get(row),
+            Self::Plain(plain, _) => plain.get(row),
             Self::Keys(keys) => keys.get(row),
         }
     }
@@ -218,14 +220,14 @@ impl Texts {
     /// Returns the key of a row: equal texts have equal keys until the rows are taken out. `None` without a dictionary, or if it is null.
     pub(crate) fn key(&self, row: usize) -> Option<u32> {
         match self {
-            Self::Plain(_) => None,
+            Self::Plain(..) => None,
             Self::Keys(keys) => keys.nulls.is_valid(row).then(|| keys.keys.get(row).copied())?,
         }
     }
 
     pub(super) fn truncate(&mut self, rows: usize) {
         match self {
-            Self::Plain(plain) => plain.truncate(rows),
+            Self::Plain(plain, _) => plain.truncate(rows),
             Self::Keys(keys) => {
                 // A text that no row has any more stays in the dictionary; nobody sees it.
                 keys.keys.truncate(rows);
@@ -236,21 +238,26 @@ impl Texts {
 
     pub(super) fn len(&self) -> usize {
         match self {
-            Self::Plain(plain) => plain.len(),
+            Self::Plain(plain, _) => plain.len(),
             Self::Keys(keys) => keys.keys.len(),
         }
     }
 
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Plain(plain) => plain.bytes(),
+            Self::Plain(plain, _) => plain.bytes(),
             Self::Keys(keys) => keys.bytes(),
         }
     }
 
     pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
         match take(self) {
-            Self::Plain(mut plain) => plain.finish_string(),
+            Self::Plain(mut plain, batches) => {
+                if let Some(batches) = batches.checked_sub(1) {
+                    *self = Self::Plain(Bytes::new(), batches);
+                }
+                plain.finish_string()
+            }
             Self::Keys(keys) if keys.texts.len() == 0 => {
                 // Without a text there is no dictionary that its keys could name.
                 keys.spread().unwrap_or_else(Bytes::new).finish_string()
@@ -319,11 +326,15 @@ mod tests {
         };
         let mut texts = Texts::new();
         fill(&mut texts, &own);
-        assert!(matches!(texts, Texts::Plain(_)) && texts.key(1).is_none());
+        assert!(matches!(texts, Texts::Plain(..)) && texts.key(1).is_none());
         assert_eq!(texts.get(1), Some(&b"text 1"[..]));
         assert_eq!(shown(&mut texts), (0..2 * FIRST_LOOK).map(own).collect::<Vec<_>>());
+        // The next rows have none either, but not for ever.
+        for _ in 0..PLAIN_BATCHES {
+            assert!(texts.differs() && texts.push(b"a") && texts.key(0).is_none());
+            assert_eq!(shown(&mut texts), [Some("a".to_owned())]);
+        }
         assert!(!texts.differs());
-        // The next rows are another matter.
         fill(&mut texts, &text);
         assert!(matches!(texts, Texts::Keys(_)) && !texts.differs());
         assert_eq!(shown(&mut texts), (0..2 * FIRST_LOOK).map(text).collect::<Vec<_>>());
@@ -339,7 +350,7 @@ mod tests {
         let is_plain_after = |rows: usize, text: &dyn Fn(usize) -> String| {
             let mut texts = Texts::new();
             (0..=rows).for_each(|row| assert!(texts.push(text(row).as_bytes())));
-            matches!(texts, Texts::Plain(_))
+            matches!(texts, Texts::Plain(..))
         };
         assert!(!is_plain_after(FIRST_LOOK, &|row| short(own(row))));
         assert!(is_plain_after(2 * FIRST_LOOK, &|row| short(own(row))));
