@@ -317,6 +317,12 @@ impl Runner {
         self.rows.bytes()
     }
 
+    /// Whether the partition has more than so many records to take, as far as is known without asking the broker.
+    pub(super) fn is_behind(&self, records: usize) -> bool {
+        let left = self.io.known_end().map_or(0, |end| end.0.saturating_sub(self.lane.position().0));
+        usize::try_from(left).unwrap_or(0) > records
+    }
+
     /// Makes Kafka serve the partition from `offset` on. Only the thread that takes the records may do this, and what it had taken before
     /// must be dropped: so that nothing that is served from there is looked at before the lane is told that it has started.
     pub(super) fn seek(&mut self, ticket: Ticket, offset: Offset, attempt: u32) {
