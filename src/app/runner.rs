@@ -293,8 +293,8 @@ impl Runner {
         }
         self.metrics.set_open_epochs(u64::try_from(self.lane.open_epochs()).unwrap_or(0));
         self.metrics.set_pending_closes(u64::try_from(newest.closes.len()).unwrap_or(0));
-        if let Some(end) = self.io.known_end().or(self.log_end) {
-            self.metrics.set_lag(u64::try_from(end.0 - self.lane.position().0).unwrap_or(0));
+        if let Some(lag) = self.lag() {
+            self.metrics.set_lag(lag);
         }
     }
 
@@ -317,10 +317,10 @@ impl Runner {
         self.rows.bytes()
     }
 
-    /// Whether the partition has more than so many records to take, as far as is known without asking the broker.
-    pub(super) fn is_behind(&self, records: usize) -> bool {
-        let left = self.io.known_end().map_or(0, |end| end.0.saturating_sub(self.lane.position().0));
-        usize::try_from(left).unwrap_or(0) > records
+    /// Returns how many offsets there are to take, as far as is known without asking the broker.
+    pub(super) fn lag(&self) -> Option<u64> {
+        let end = self.io.known_end().or(self.log_end)?;
+        Some(u64::try_from(end.0 - self.lane.position().0).unwrap_or(0))
     }
 
     /// Makes Kafka serve the partition from `offset` on. Only the thread that takes the records may do this, and what it had taken before

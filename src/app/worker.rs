@@ -161,7 +161,8 @@ impl Worker {
                 // No message has been handled since: this batch is done with, and the coming one is as it should be.
                 self.outdated.clear();
             }
-            let has_more = || self.runners.values().any(|runner| runner.is_behind(BATCH));
+            let lag = |runner: &Runner| runner.lag().and_then(|lag| usize::try_from(lag).ok()).unwrap_or(0);
+            let has_more = || self.runners.values().any(|runner| lag(runner) > BATCH);
             lull.note(taken, is_behind || next < batch.len() || !coming.is_empty() || has_more());
             self.relieve();
             for runner in self.runners.values_mut() {

@@ -39,7 +39,7 @@ pub(crate) enum Value<'a> {
 pub(crate) enum Texts {
     /// By keys.
     Keys(Keys),
-    /// One behind the other; and in how many batches of rows after this one.
+    /// One behind the other; and for how many batches of rows after this one.
     Plain(Bytes, usize),
 }
 
