@@ -68,4 +68,13 @@ mod tests {
     fn a_broker_that_is_slow_for_a_moment_is_not_waited_for() {
         assert_eq!(gathers(&[2_000, 100, 2_000, 700, 511, 512]), [false; 6]);
     }
+
+    #[test]
+    fn few_records_do_not_gather_while_there_are_more_to_take() {
+        let mut lull = Lull::default();
+        for (is_behind, gathers) in [(true, false), (true, false), (false, false), (false, true), (true, false)] {
+            lull.note(5, is_behind);
+            assert_eq!(lull.gathers(), gathers);
+        }
+    }
 }

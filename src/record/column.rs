@@ -25,7 +25,7 @@ use crate::schema::{self, Type};
 pub(crate) use flat::{Bits, Bytes, Primitive};
 pub(crate) use nested::{Array, Map, Struct};
 pub(crate) use table::Table;
-pub(crate) use texts::{MOST_AT_ONCE, Texts, Value};
+pub(crate) use texts::{MOST_AT_ONCE, Texts};
 
 /// The values of one field, row after row.
 #[derive(Debug)]
@@ -117,6 +117,38 @@ impl Column {
     /// Returns the memory that the buffers hold, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         each!(self, inner => inner.bytes())
+    }
+
+    /// Returns what a row takes in memory, in bytes, about, if rows can be [gathered](Self::gather): those of texts in a dictionary, and of
+    /// what has one width.
+    pub(crate) fn row_bytes(&self) -> Option<usize> {
+        match self {
+            Self::Text(texts) => texts.has_keys().then_some(size_of::<u32>()),
+            Self::Boolean(_) | Self::Byte(_) => Some(1),
+            Self::Short(_) => Some(2),
+            Self::Integer(_) | Self::Float(_) | Self::Date(_) => Some(4),
+            Self::Long(_) | Self::Double(_) | Self::Timestamp(_) => Some(8),
+            Self::Decimal(..) => Some(16),
+            Self::String(_) | Self::Binary(_) | Self::Struct(_) | Self::Array(_) | Self::Map(_) => None,
+        }
+    }
+
+    /// Becomes the column whose rows are these of its rows, if they can be gathered.
+    pub(crate) fn gather(&mut self, rows: &[u32]) {
+        match self {
+            Self::Text(inner) => inner.gather(rows),
+            Self::Boolean(inner) => inner.gather(rows),
+            Self::Byte(inner) => inner.gather(rows),
+            Self::Short(inner) => inner.gather(rows),
+            Self::Integer(inner) => inner.gather(rows),
+            Self::Long(inner) => inner.gather(rows),
+            Self::Float(inner) => inner.gather(rows),
+            Self::Double(inner) => inner.gather(rows),
+            Self::Decimal(inner, _, _) => inner.gather(rows),
+            Self::Date(inner) => inner.gather(rows),
+            Self::Timestamp(inner) => inner.gather(rows),
+            Self::String(_) | Self::Binary(_) | Self::Struct(_) | Self::Array(_) | Self::Map(_) => {}
+        }
     }
 
     /// Returns the rows as an Arrow array, and is empty afterwards.

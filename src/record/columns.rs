@@ -1,7 +1,8 @@
 //! The rows of a lane in shared columns: what a [`Decoder`](super::Decoder) fills and a Parquet writer takes.
 //!
 //! # Invariants
-//! Outside of a call that adds a row, every column has the same number of rows.
+//! Outside of a call that adds a row, every column has the same number of rows; but for columns that share theirs
+//! ([`phrases`](super::phrases)), of which each row is one.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use arrow::error::ArrowError;
 
 use super::Coordinates;
 use super::column::{Bytes, Column, Primitive};
-use super::phrases::Phrases;
+use super::phrases::{Phrases, RunId};
 use super::value::{Kept, object_text};
 use crate::engine::time::EventTime;
 use crate::schema::{self, Schema};
@@ -63,11 +64,19 @@ impl Columns {
             + self.offsets.bytes()
             + self.timestamps.bytes()
             + self.phrases.bytes()
+            + self.phrases.shared().map(|shared| self.len() * self.row_bytes(shared.columns())).sum::<usize>()
+    }
+
+    /// Returns what a row takes in columns that share theirs, once it stands by itself: as [`Columns::finish`] makes it.
+    fn row_bytes(&self, columns: &[usize]) -> usize {
+        columns.iter().filter_map(|column| self.fields.get(*column)?.row_bytes()).sum()
     }
 
     /// Forgets all rows from `rows` on.
     pub fn truncate(&mut self, rows: usize) {
-        self.fields.iter_mut().for_each(|column| column.truncate(rows));
+        let own = |(place, column)| self.phrases.of(place).is_none().then_some(column);
+        self.fields.iter_mut().enumerate().filter_map(own).for_each(|column| column.truncate(rows));
+        self.phrases.truncate(rows);
         self.extra.truncate(rows);
         self.offsets.truncate(rows);
         self.timestamps.truncate(rows);
@@ -80,7 +89,9 @@ impl Columns {
     /// # Errors
     /// Arrow's own checks failed, which would be a bug here.
     pub fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
-        self.phrases = Phrases::new();
+        for shared in std::mem::replace(&mut self.phrases, Phrases::new()).shared() {
+            shared.spread(&mut self.fields);
+        }
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.fields.len() + 3);
         for column in &mut self.fields {
             arrays.push(column.finish()?);
@@ -98,7 +109,7 @@ impl Columns {
     /// Text is itself, integers and decimals are plain digits, a date is `YYYY-MM-DD`, a time `YYYY-MM-DD hh:mm:ss.ffffff` in UTC.
     #[must_use]
     pub fn value_text(&self, column: usize, row: usize) -> Option<Cow<'_, str>> {
-        let column = self.fields.get(column)?;
+        let (column, row) = (self.fields.get(column)?, self.place_of(column, row));
         if let Column::Text(texts) = column {
             return texts.get(row).map(String::from_utf8_lossy);
         }
@@ -108,6 +119,7 @@ impl Columns {
 
     /// Appends what [`Columns::value_text`] returns to `out`; `false` if that is nothing.
     pub(crate) fn write_value(&self, column: usize, row: usize, out: &mut String) -> bool {
+        let row = self.place_of(column, row);
         self.fields.get(column).is_some_and(|column| column.write_text(row, out))
     }
 
@@ -115,12 +127,32 @@ impl Columns {
     /// column has no such numbers now.
     pub(crate) fn key(&self, column: usize, row: usize) -> Option<u32> {
         let Column::Text(texts) = self.fields.get(column)? else { return None };
-        texts.key(row)
+        texts.key(self.place_of(column, row))
     }
 
-    /// Whether many rows have a text of their own in a column of texts, as far as its dictionary tells.
+    /// Returns where a column has the value of a row.
+    fn place_of(&self, column: usize, row: usize) -> usize {
+        let shared = self.phrases.of(column).map(|shared| shared.rows().get(row));
+        shared.map_or(row, |place| place.and_then(|place| usize::try_from(*place).ok()).unwrap_or(usize::MAX))
+    }
+
+    /// Whether many rows have a text of their own in a column, as far as its dictionary tells, or its rows cannot be shared.
     pub(super) fn differs(&self, column: usize) -> bool {
-        matches!(self.fields.get(column), Some(Column::Text(texts)) if texts.differs())
+        match self.fields.get(column) {
+            Some(Column::Text(texts)) => texts.differs(self.len()),
+            column => column.is_none_or(|column| column.row_bytes().is_none()),
+        }
+    }
+
+    /// Makes columns share their rows for the phrases of a run; `false` if they cannot, or some of them do so with others.
+    pub(super) fn share(&mut self, run: RunId, columns: impl Iterator<Item = usize> + Clone) -> bool {
+        let can_share = |column: usize| self.fields.get(column).is_some_and(|column| column.row_bytes().is_some());
+        self.phrases.knows(run) || columns.clone().all(can_share) && self.phrases.share(run, columns, self.len())
+    }
+
+    /// Ends sharing where it does not pay. To be called when rows have been added.
+    pub(super) fn settle(&mut self) {
+        self.phrases.settle(&mut self.fields);
     }
 
     /// Adds what is kept of a row to `_extra`; `false`, and nothing added, if there is no room for it.

@@ -156,13 +156,13 @@ impl Decoder {
                     return Ok(());
                 }
                 self.counts.unknown_fields += unknown;
-                group.push(record, found, time);
+                group.push(record, found, time, self.layouts.missed());
                 if group.is_full() { self.fill(group, columns) } else { Ok(()) }
             }
             OnMisfit::DeadLetter => {
                 // Whether it is a row is known when it is in the columns.
                 let row = columns.len();
-                group.push(record, found, time);
+                group.push(record, found, time, self.layouts.missed());
                 let filled = self.fill(group, columns);
                 self.counts.unknown_fields += if filled.is_ok() { unknown } else { 0 };
                 if !place(record, filled.map(|()| time)) {
@@ -319,6 +319,13 @@ pub(super) struct Beside<'a> {
     raw: &'a str,
     text: Cow<'a, str>,
     is_misfit: bool,
+}
+
+impl Beside<'_> {
+    /// Returns the place of the field.
+    pub(super) const fn place(&self) -> usize {
+        self.place
+    }
 }
 
 /// What has been found in a record so far.

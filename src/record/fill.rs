@@ -3,10 +3,10 @@
 //! A column's dictionary and the end of its buffer stay in the processor's nearest cache while it takes the values of many records, and
 //! looking one value up need not wait for the one before.
 
-use super::column::{Column, MOST_AT_ONCE, Texts, Value};
+use super::column::{Column, MOST_AT_ONCE, Texts};
 use super::decode::{Beside, Decoder, Found, no_room};
 use super::layout::{ABSENT, Span};
-use super::phrases::{NULL, Phrases, UNKNOWN};
+use super::phrases::{Missed, Shared};
 use super::value::Kept;
 use super::{Columns, Coordinates, Record, Rejection};
 use crate::engine::time::EventTime;
@@ -16,6 +16,16 @@ const GROUP: usize = MOST_AT_ONCE;
 /// The most bytes of their values, the last one aside, and the most members that are no fields: what is kept of them is in no budget yet.
 const GROUP_BYTES: usize = 1 << 20;
 const GROUP_UNKNOWN: usize = 4_096;
+/// The numbers of all records of a group.
+const ALL: [usize; GROUP] = {
+    let mut all = [0; GROUP];
+    let mut number = 1;
+    while number < GROUP {
+        all[number] = number;
+        number += 1;
+    }
+    all
+};
 
 /// Records on their way into columns.
 #[derive(Debug, Default)]
@@ -25,6 +35,8 @@ pub(super) struct Group<'a> {
     spans: Vec<Span>,
     /// What is no field, with the number of the record.
     unknown: Vec<(usize, Kept<'a>)>,
+    /// Phrases that were not known, with the number of the record.
+    missed: Vec<(usize, Missed)>,
     /// The size of the records' values.
     bytes: usize,
 }
@@ -49,9 +61,10 @@ impl<'a> Group<'a> {
         self.spans.get_mut(start..start + fields).unwrap_or_default()
     }
 
-    pub(super) fn push(&mut self, record: &Record<'a>, found: Found<'a>, time: EventTime) {
+    pub(super) fn push(&mut self, record: &Record<'a>, found: Found<'a>, time: EventTime, missed: &[Missed]) {
         let Found { is_plain, unknown, .. } = found;
         let number = self.records.len();
+        self.missed.extend(missed.iter().map(|missed| (number, *missed)));
         let kept = |(key, value): (_, &'a str)| Kept { position: value.as_ptr().addr(), key, text: value.into() };
         self.unknown.extend(unknown.into_iter().map(|unknown| (number, kept(unknown))));
         let (bytes, coordinates) = (record.value.unwrap_or_default(), record.coordinates);
@@ -63,11 +76,18 @@ impl<'a> Group<'a> {
         self.records.len() >= GROUP || self.bytes >= GROUP_BYTES || self.unknown.len() >= GROUP_UNKNOWN
     }
 
-    /// Returns where the values of one of `fields` fields are, from the record `from` on: each with the record, and whether it is plain for sure.
-    fn values(&self, place: usize, fields: usize, from: usize) -> impl Iterator<Item = (Span, &'a [u8], bool)> + Clone {
-        let records = self.records.get(from..).unwrap_or_default();
-        let spans = self.spans.get(from * fields + place..).unwrap_or_default().iter().step_by(fields);
-        records.iter().zip(spans).map(|(record, span)| (*span, record.bytes, record.is_plain))
+    /// Returns where each record has the value of one of `fields` fields.
+    fn spans(&self, place: usize, fields: usize) -> impl Iterator<Item = Span> {
+        let spans = self.spans.get(place..).unwrap_or_default().iter().step_by(fields);
+        spans.copied().take(self.records.len())
+    }
+
+    /// Returns where some records have the value of one of `fields` fields: each with the record, and whether it is plain for sure.
+    fn values(&self, place: usize, fields: usize, of: &[usize]) -> impl Iterator<Item = (Span, &'a [u8], bool)> {
+        of.iter().filter_map(move |number| {
+            let (record, span) = (self.records.get(*number)?, self.spans.get(number * fields + place)?);
+            Some((*span, record.bytes, record.is_plain))
+        })
     }
 
     /// Returns a group without records, for others, with the same memory.
@@ -75,58 +95,27 @@ impl<'a> Group<'a> {
         self.records.clear();
         // Nothing is left that could be turned into another: the standard library keeps the buffer.
         let records = self.records.into_iter().map(|laid| Laid { bytes: &[], ..laid }).collect();
-        Group { records, spans: self.spans, unknown: Vec::new(), bytes: 0 }
+        Group { records, spans: self.spans, unknown: Vec::new(), missed: self.missed, bytes: 0 }
     }
 }
 
 /// Adds texts, as many as are added at once, until there is another value or no room; returns how many values were added, and whether that
-/// is all that was looked at. A text that is a phrase's is known by its key, or learns it.
-fn put_texts<'a>(
-    texts: &mut Texts,
-    phrases: &mut Phrases,
-    raws: impl Iterator<Item = (Span, &'a [u8], bool)> + Clone,
-) -> (usize, bool) {
-    let has_keys = texts.settle();
-    if has_keys {
-        // Mostly all are a phrase's, and known.
-        let added =
-            texts.push_keys(raws.clone().map_while(|(span, ..)| Some(phrases.key(span)).filter(|key| *key < NULL)));
-        if added > 0 {
-            return (added, true);
-        }
-    }
-    let (mut values, mut learners) = ([Value::Null; MOST_AT_ONCE], [ABSENT; MOST_AT_ONCE]);
-    let (mut count, mut is_all, mut learn) = (0, true, false);
-    for ((value, learner), (span, record, is_plain)) in values.iter_mut().zip(&mut learners).zip(raws) {
-        let key = if has_keys { phrases.key(span) } else { UNKNOWN };
-        *value = match key {
-            NULL => Value::Null,
-            UNKNOWN => {
-                (*learner, learn) = (span, true);
-                match span.of(record) {
-                    [b'"', text @ .., b'"'] if is_plain || !text.contains(&b'\\') => Value::Text(text),
-                    [] | b"null" => Value::Null,
-                    _ => {
-                        is_all = false;
-                        break;
-                    }
-                }
+/// is all that was looked at.
+fn put_texts<'a>(texts: &mut Texts, raws: impl Iterator<Item = (Span, &'a [u8], bool)>) -> (usize, bool) {
+    let mut values = [None; MOST_AT_ONCE];
+    let (mut count, mut is_all) = (0, true);
+    for (value, (span, record, is_plain)) in values.iter_mut().zip(raws) {
+        *value = match span.of(record) {
+            [b'"', text @ .., b'"'] if is_plain || !text.contains(&b'\\') => Some(text),
+            [] | b"null" => None,
+            _ => {
+                is_all = false;
+                break;
             }
-            key => Value::Key(key),
         };
         count += 1;
     }
-    let values = values.get_mut(..count).unwrap_or_default();
-    let added = texts.push_all(values);
-    if has_keys && learn {
-        for (value, learner) in values.iter().zip(learners).take(added) {
-            match value {
-                Value::Null => phrases.note(learner, NULL),
-                Value::Key(key) => phrases.note(learner, *key),
-                Value::Text(_) => {}
-            }
-        }
-    }
+    let added = texts.push_all(values.get(..count).unwrap_or_default());
     (added, is_all && added == count)
 }
 
@@ -143,6 +132,7 @@ impl Decoder {
         let filled = self.fill_columns(group, columns);
         group.records.clear();
         group.unknown.clear();
+        group.missed.clear();
         group.bytes = 0;
         if filled.is_err() {
             columns.truncate(row);
@@ -153,25 +143,35 @@ impl Decoder {
     fn fill_columns(&mut self, group: &mut Group<'_>, columns: &mut Columns) -> Result<(), Rejection> {
         // What columns cannot hold, and of which record.
         let mut beside = Vec::new();
-        for (place, column) in columns.fields.iter_mut().enumerate() {
-            self.put_column(place, (column, &mut columns.phrases), group, &mut beside);
+        let Columns { fields, phrases, .. } = columns;
+        for shared in phrases.shared_mut() {
+            let held = fields.get(shared.lead()).map_or(0, Column::len);
+            shared.add_rows(group.spans(shared.lead(), self.fields()).map(Span::said), held);
         }
-        if columns.phrases.is_full() {
-            columns.phrases = Phrases::new();
+        for (place, column) in fields.iter_mut().enumerate() {
+            let shared = phrases.of(place);
+            if let (None, Column::Text(texts)) = (shared, &mut *column) {
+                texts.settle();
+            }
+            let of = shared.map_or(ALL.get(..group.records.len()).unwrap_or_default(), Shared::fresh);
+            self.put_column(place, column, group, of, &mut beside);
         }
+        self.learn(group, &beside, columns);
         beside.sort_by_key(|(number, _)| *number);
         self.count_misfits(beside.iter().map(|(_, beside)| beside))?;
         self.fill_extra(beside, group, columns)?;
         group.records.iter().for_each(|record| columns.end_row(record.coordinates));
+        columns.settle();
         Ok(())
     }
 
-    /// Adds the values of a field of all records; `beside` gets what its column cannot hold, and the number of the record.
+    /// Adds the values of a field of some records; `beside` gets what its column cannot hold, and the number of the record.
     fn put_column<'a>(
         &self,
         place: usize,
-        (column, phrases): (&mut Column, &mut Phrases),
+        column: &mut Column,
         group: &Group<'a>,
+        mut of: &[usize],
         beside: &mut Vec<(usize, Beside<'a>)>,
     ) {
         if let Column::Timestamp(times) = column
@@ -179,20 +179,33 @@ impl Decoder {
         {
             return group.records.iter().for_each(|record| times.push(record.time.0));
         }
-        let mut number = 0;
-        while number < group.records.len() {
+        while !of.is_empty() {
             if let Column::Text(texts) = column {
-                let (added, is_all) = put_texts(texts, phrases, group.values(place, self.fields(), number));
-                number += added;
+                let (added, is_all) = put_texts(texts, group.values(place, self.fields(), of));
+                of = of.get(added..).unwrap_or_default();
                 if is_all && added > 0 {
                     continue;
                 }
             }
-            let Some((span, record, _)) = group.values(place, self.fields(), number).next() else { break };
+            let Some((number, others)) = of.split_first() else { break };
+            let Some((span, record, _)) = group.values(place, self.fields(), of).next() else { break };
             // It is UTF-8, since the record is, and ends where a value ends.
             let raw = std::str::from_utf8(span.of(record)).unwrap_or_default();
-            beside.extend(self.put(place, column, raw).map(|beside| (number, beside)));
-            number += 1;
+            beside.extend(self.put(place, column, raw).map(|beside| (*number, beside)));
+            of = others;
+        }
+    }
+
+    /// Notes the phrases of a group whose values are in the columns: not those with values that are `beside`, since what is said again would
+    /// have to be kept again.
+    fn learn(&self, group: &Group<'_>, beside: &[(usize, Beside<'_>)], columns: &mut Columns) {
+        let rows = columns.len() + group.records.len();
+        for (number, Missed { run, phrase }) in &group.missed {
+            let of = columns.phrases.columns_of(*run);
+            let fits = beside.iter().all(|(record, beside)| record != number || !of.contains(&beside.place()));
+            if let Some(record) = group.records.get(*number).filter(|_| fits) {
+                columns.phrases.learn(*run, phrase.of(record.bytes), *number, rows);
+            }
         }
     }
 

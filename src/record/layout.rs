@@ -16,6 +16,7 @@ use super::Columns;
 use super::compare::equal;
 use super::json::plain::{self, value_end};
 use super::lookup::Lookup;
+use super::phrases::Missed;
 use plan::{Plan, Run};
 
 /// The most layouts that are known at once.
@@ -34,23 +35,34 @@ const PAUSE: u32 = 4_096;
 pub(super) struct Span {
     pub(super) start: u32,
     pub(super) end: u32,
-    /// Its number among the values of [phrases](super::phrases); `u32::MAX` if it is none of them.
-    pub(super) member: u32,
 }
 
-pub(super) const ABSENT: Span = Span { start: 0, end: 0, member: u32::MAX };
+pub(super) const ABSENT: Span = Span { start: 0, end: 0 };
+/// Where a part ends that is none.
+const PHRASE: u32 = u32::MAX;
 
 impl Span {
     /// Returns the part of `whole` that `part` is: it must lie in it.
     pub(super) fn new(whole: &str, part: &str) -> Self {
         let start = part.as_ptr().addr() - whole.as_ptr().addr();
         // No record that is parsed is longer than 2 GiB.
-        let index = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        Self { start: index(start), end: index(start + part.len()), ..ABSENT }
+        let index = |at: usize| u32::try_from(at).unwrap_or(0);
+        Self { start: index(start), end: index(start + part.len()) }
     }
 
     fn within(start: usize, end: usize) -> Option<Self> {
-        Some(Self { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()?, ..ABSENT })
+        Some(Self { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok().filter(|end| *end != PHRASE)? })
+    }
+
+    /// Says that here, and in the columns that share their rows with this one, the record says what has this number.
+    const fn phrase(number: u32) -> Self {
+        Self { start: number, end: PHRASE }
+    }
+
+    /// Returns the number of the [phrase](super::phrases), if this is no part of a record, but stands for one.
+    #[inline]
+    pub(super) const fn said(self) -> Option<u32> {
+        if self.end == PHRASE { Some(self.start) } else { None }
     }
 
     /// Returns this part of a record.
@@ -116,31 +128,36 @@ impl Layout {
         usual.then(|| Self { steps, fields, end, plan: Plan::new(sampling) })
     }
 
-    /// Finds the values of a record of this layout, and returns that of the event time; `None`, with any `slots`, if it is of another.
+    /// Finds the values of a record of this layout, and returns that of the event time; `None`, with any `slots`, if it is of another. Adds
+    /// phrases that are not known to `missed`.
     #[inline]
-    fn find(&mut self, bytes: &[u8], slots: &mut [Span], columns: &mut Columns) -> Option<Span> {
+    fn find(
+        &mut self,
+        bytes: &[u8],
+        slots: &mut [Span],
+        columns: &mut Columns,
+        missed: &mut Vec<Missed>,
+    ) -> Option<Span> {
         if self.fields < slots.len() {
             slots.fill(ABSENT);
         }
         let (mut at, mut time, mut high) = (0, ABSENT, 0);
-        let (mut number, mut run, mut missed) = (0, 0, 0_u64);
+        let (mut number, mut run, mut unknown) = (0, 0, 0_u64);
+        // Of records for the sample every value is looked at.
+        let runs = if self.plan.samples_next() { &[] } else { self.plan.runs() };
         while let Some(step) = self.steps.get(number) {
             let start = at + step.before.len();
             if !equal(bytes.get(at..start)?, &step.before) {
                 return None;
             }
-            if let Some(next) = self.plan.runs().get(run).filter(|run| run.steps.start == number) {
+            if let Some(next) = runs.get(run).filter(|run| run.steps.start == number) {
                 let phrase = self.phrase(next, bytes, start).unwrap_or_default();
-                if let Some((first, members)) = columns.phrases.find(next.id, phrase, next.steps.len()) {
-                    let from = u32::try_from(start).ok()?;
-                    for ((step, member), number) in self.steps.get(next.steps.clone())?.iter().zip(members).zip(first..)
-                    {
-                        *slots.get_mut(step.place?)? = member.span(from, number);
-                    }
+                if let Some((lead, said)) = columns.phrases.find(next.id, phrase) {
+                    *slots.get_mut(lead)? = Span::phrase(said);
                     (at, number, run) = (start + phrase.len(), next.steps.end, run + 1);
                     continue;
                 }
-                missed |= 1 << run;
+                unknown |= 1 << run;
                 run += 1;
             }
             at = value_end(bytes, start, &mut high)?;
@@ -158,8 +175,8 @@ impl Layout {
         if !sound {
             return None;
         }
-        if missed != 0 {
-            self.learn_phrases(missed, bytes, slots, columns);
+        if unknown != 0 {
+            self.miss(unknown, slots, columns, missed);
         }
         if self.plan.is_sampling() {
             self.sample(bytes, slots, columns);
@@ -178,22 +195,19 @@ impl Layout {
         bytes.get(start..from + end.find(bytes.get(from..most.min(bytes.len()))?)?)
     }
 
-    /// Notes the phrases of the runs in `missed` (a bit for each), which were not known, of a record that has been taken apart.
+    /// Notes the phrases of the runs in `unknown` (a bit for each), of a record that has been taken apart.
     #[cold]
-    fn learn_phrases(&mut self, missed: u64, bytes: &[u8], slots: &mut [Span], columns: &mut Columns) {
-        let rows = columns.len();
+    fn miss(&mut self, unknown: u64, slots: &[Span], columns: &mut Columns, missed: &mut Vec<Missed>) {
         let runs = self.plan.runs_mut().iter_mut().enumerate();
-        for (_, run) in runs.filter(|(number, _)| missed >> number & 1 == 1) {
-            let places = || self.steps.get(run.steps.clone()).unwrap_or_default().iter().filter_map(|step| step.place);
-            let spans = places().filter_map(|place| slots.get(place)).copied();
-            let (Some(first), Some(last)) = (spans.clone().next(), spans.clone().last()) else { continue };
-            let phrase = Span { end: last.end, ..first }.of(bytes);
-            (run.shortest, run.longest) = (run.shortest.min(phrase.len()), run.longest.max(phrase.len()));
-            let Some(number) = columns.phrases.add((run.id, phrase), first.start, spans, rows) else { continue };
-            for (place, member) in places().zip(number..) {
-                if let Some(slot) = slots.get_mut(place) {
-                    slot.member = member;
-                }
+        for (_, run) in runs.filter(|(number, _)| unknown >> number & 1 == 1) {
+            let places = self.steps.get(run.steps.clone()).unwrap_or_default().iter().filter_map(|step| step.place);
+            let mut spans = places.clone().filter_map(|place| slots.get(place)).copied();
+            let Some(first) = spans.next() else { continue };
+            let phrase = Span { end: spans.last().unwrap_or(first).end, ..first };
+            let length = index(phrase.end - phrase.start);
+            (run.shortest, run.longest) = (run.shortest.min(length), run.longest.max(length));
+            if columns.share(run.id, places) {
+                missed.push(Missed { run: run.id, phrase });
             }
         }
     }
@@ -219,6 +233,8 @@ pub(super) struct Layouts {
     misses: u32,
     /// Records for which not to look.
     pause: u32,
+    /// The phrases of the last record that were not known.
+    missed: Vec<Missed>,
     pub(super) sampling: Sampling,
 }
 
@@ -233,12 +249,13 @@ pub(super) struct TimeField<'a> {
 impl Layouts {
     /// Finds the values of a record by one of the layouts, and returns that of the event time. The record is UTF-8 then.
     pub(super) fn find(&mut self, bytes: &[u8], slots: &mut [Span], columns: &mut Columns) -> Option<Span> {
+        self.missed.clear();
         if self.pause > 0 {
             self.pause -= 1;
             return None;
         }
         for place in 0..self.known.len() {
-            if let Some(time) = self.known.get_mut(place)?.find(bytes, slots, columns) {
+            if let Some(time) = self.known.get_mut(place)?.find(bytes, slots, columns, &mut self.missed) {
                 self.misses = 0;
                 self.known.swap(0, place);
                 return Some(time);
@@ -249,6 +266,11 @@ impl Layouts {
             (self.misses, self.pause) = (0, PAUSE);
         }
         None
+    }
+
+    /// Returns the phrases of the last record that were not known.
+    pub(super) fn missed(&self) -> &[Missed] {
+        &self.missed
     }
 
     /// Learns from a record that no layout fitted.
@@ -288,7 +310,7 @@ mod tests {
 
     fn found<'a>(layout: &mut Layout, text: &'a str) -> Option<[&'a str; 3]> {
         let mut slots = vec![ABSENT; 3];
-        layout.find(text.as_bytes(), &mut slots, &mut columns())?;
+        layout.find(text.as_bytes(), &mut slots, &mut columns(), &mut Vec::new())?;
         Some([0, 1, 2].map(|place: usize| std::str::from_utf8(slots[place].of(text.as_bytes())).unwrap()))
     }
 
@@ -326,7 +348,7 @@ mod tests {
         let (lookup, time) = (Lookup::new(["b"].into_iter()), TimeField { place: None, ..TIME });
         let mut layout = Layout::of(r#"{"at":1,"b":2}"#, &lookup, time, Sampling::default()).unwrap();
         let mut slots = vec![ABSENT];
-        let time = layout.find(br#"{"at":345,"b":6}"#, &mut slots, &mut columns()).unwrap();
+        let time = layout.find(br#"{"at":345,"b":6}"#, &mut slots, &mut columns(), &mut Vec::new()).unwrap();
         assert_eq!((time.start, time.end, slots[0].start, slots[0].end), (6, 9, 14, 15));
     }
 

@@ -46,6 +46,16 @@ impl Nulls {
         self.0.truncate(rows);
     }
 
+    /// Becomes those of `rows`.
+    pub(super) fn gather(&mut self, rows: &[u32]) {
+        let mut gathered = Self::new();
+        match self.0.as_slice() {
+            None => gathered.push_valid(rows.len()),
+            Some(_) => rows.iter().for_each(|row| gathered.push(self.is_valid(index(*row)))),
+        }
+        *self = gathered;
+    }
+
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
@@ -88,6 +98,13 @@ impl Bits {
     pub(super) fn truncate(&mut self, rows: usize) {
         self.values.truncate(rows);
         self.nulls.truncate(rows);
+    }
+
+    pub(super) fn gather(&mut self, rows: &[u32]) {
+        let mut values = BooleanBufferBuilder::new(rows.len());
+        rows.iter().for_each(|row| values.append(self.get(index(*row)).unwrap_or(false)));
+        self.values = values;
+        self.nulls.gather(rows);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -146,6 +163,11 @@ impl<T: ArrowPrimitiveType> Primitive<T> {
         self.get(row).is_some_and(|value| write!(out, "{}", view(value)).is_ok())
     }
 
+    pub(super) fn gather(&mut self, rows: &[u32]) {
+        self.values = gathered(&self.values, rows);
+        self.nulls.gather(rows);
+    }
+
     pub(crate) fn truncate(&mut self, rows: usize) {
         self.values.truncate(rows);
         self.nulls.truncate(rows);
@@ -162,6 +184,15 @@ impl<T: ArrowPrimitiveType> Primitive<T> {
     pub(crate) fn finish(&mut self) -> PrimitiveArray<T> {
         PrimitiveArray::new(ScalarBuffer::from(tight(&mut self.values)), self.nulls.finish())
     }
+}
+
+/// Returns the values of `rows`.
+pub(super) fn gathered<V: Copy + Default>(values: &[V], rows: &[u32]) -> Vec<V> {
+    rows.iter().map(|row| values.get(index(*row)).copied().unwrap_or_default()).collect()
+}
+
+fn index(row: u32) -> usize {
+    usize::try_from(row).unwrap_or(usize::MAX)
 }
 
 /// Takes a buffer without the spare room behind it.

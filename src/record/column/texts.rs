@@ -12,7 +12,7 @@ use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::UInt32Type;
 use arrow::error::ArrowError;
 
-use super::flat::{Bytes, Nulls, tight};
+use super::flat::{Bytes, Nulls, gathered, tight};
 use super::table::Table;
 
 /// After how many rows a column first looks whether its dictionary pays; then each time that it has doubled.
@@ -23,16 +23,6 @@ const SHORT: usize = 64;
 const PLAIN_BATCHES: usize = 15;
 /// The most values that are added at once.
 pub(crate) const MOST_AT_ONCE: usize = 64;
-
-/// A value that is to be added.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Value<'a> {
-    /// There is none.
-    Null,
-    /// The text that has this key in the column's dictionary.
-    Key(u32),
-    Text(&'a [u8]),
-}
 
 /// Texts, row after row.
 #[derive(Debug)]
@@ -63,39 +53,23 @@ impl Keys {
         Self { keys, nulls, texts, table: Table::new(), look_at: FIRST_LOOK, looked: (0, 0) }
     }
 
-    /// Adds values, at most [`MOST_AT_ONCE`], and notes the keys of those that have none yet; returns how many: fewer, if the dictionary
-    /// has no room for the next.
-    fn push_all(&mut self, values: &mut [Value<'_>]) -> usize {
-        if values.iter().any(|value| matches!(value, Value::Text(_))) {
-            self.look_up(values);
+    /// Adds values, at most [`MOST_AT_ONCE`]; returns how many: fewer, if the dictionary has no room for the next.
+    fn push_all(&mut self, values: &[Option<&[u8]>]) -> usize {
+        let mut hashes = [0; MOST_AT_ONCE];
+        for (hash, value) in hashes.iter_mut().zip(values) {
+            *hash = value.map_or(0, |text| self.table.hash(text));
         }
-        let keys = values.iter().map_while(|value| match value {
-            Value::Null => Some(0),
-            Value::Key(key) => Some(*key),
-            Value::Text(_) => None,
+        self.table.touch(hashes.get(..values.len()).unwrap_or_default(), self.texts.all());
+        let (table, texts) = (&mut self.table, &mut self.texts);
+        let keys = hashes.iter().zip(values).map_while(|(hash, value)| match value {
+            Some(text) => table.intern(*hash, text, texts),
+            None => Some(0),
         });
         let before = self.keys.len();
         self.keys.extend(keys);
         let added = self.keys.len() - before;
-        self.nulls.push_all(values.get(..added).unwrap_or_default().iter().map(|value| !matches!(value, Value::Null)));
+        self.nulls.push_all(values.get(..added).unwrap_or_default().iter().map(Option::is_some));
         added
-    }
-
-    /// Puts keys in place of texts, up to the first for which the dictionary has no room.
-    fn look_up(&mut self, values: &mut [Value<'_>]) {
-        let mut hashes = [0; MOST_AT_ONCE];
-        for (hash, value) in hashes.iter_mut().zip(values.iter()) {
-            if let Value::Text(text) = value {
-                *hash = self.table.hash(text);
-            }
-        }
-        self.table.touch(hashes.get(..values.len()).unwrap_or_default(), self.texts.all());
-        for (hash, value) in hashes.iter().zip(values) {
-            if let Value::Text(text) = value {
-                let Some(key) = self.table.intern(*hash, text, &mut self.texts) else { break };
-                *value = Value::Key(key);
-            }
-        }
     }
 
     /// Whether it is time to look, and too many rows since the last look have a text that no row before them has.
@@ -151,52 +125,46 @@ impl Texts {
     /// Adds a value; `false`, and nothing added, if the column has no room for it.
     #[must_use]
     pub(crate) fn push(&mut self, text: &[u8]) -> bool {
-        self.settle();
-        self.push_all(&mut [Value::Text(text)]) == 1
+        self.push_all(&[Some(text)]) == 1
     }
 
-    /// Gives the dictionary up if it does not pay; returns whether there is one now. To be called before values are added.
-    pub(crate) fn settle(&mut self) -> bool {
-        let Self::Keys(keys) = self else { return false };
-        if keys.should_end()
+    /// Gives the dictionary up if it does not pay. To be called before values are added.
+    pub(crate) fn settle(&mut self) {
+        if let Self::Keys(keys) = self
+            && keys.should_end()
             && let Some(plain) = keys.spread()
         {
             *self = Self::Plain(plain, PLAIN_BATCHES);
-            return false;
         }
-        true
     }
 
-    /// Adds texts that have keys now; returns how many: none without a dictionary.
-    pub(crate) fn push_keys(&mut self, keys: impl Iterator<Item = u32>) -> usize {
-        let Self::Keys(column) = self else { return 0 };
-        let before = column.keys.len();
-        column.keys.extend(keys);
-        let added = column.keys.len() - before;
-        column.nulls.push_valid(added);
-        added
+    /// Whether there is a dictionary.
+    pub(super) const fn has_keys(&self) -> bool {
+        matches!(self, Self::Keys(_))
     }
 
-    /// Adds values, at most [`MOST_AT_ONCE`], of which those that have keys now are told theirs; returns how many: fewer, if the column has no
-    /// room for the next.
+    /// Adds values, at most [`MOST_AT_ONCE`]; returns how many: fewer, if the column has no room for the next.
     #[must_use]
-    pub(crate) fn push_all(&mut self, values: &mut [Value<'_>]) -> usize {
+    pub(crate) fn push_all(&mut self, values: &[Option<&[u8]>]) -> usize {
         match self {
             Self::Keys(keys) => keys.push_all(values),
-            Self::Plain(plain, _) => plain.push_all(values.iter().map_while(|value| match value {
-                Value::Null => Some(None),
-                Value::Text(text) => Some(Some(*text)),
-                // There is no dictionary that it could name.
-                Value::Key(_) => None,
-            })),
+            Self::Plain(plain, _) => plain.push_all(values.iter().copied()),
         }
     }
 
-    /// Whether more than a quarter of the rows have a text that no row before them has; `false` while they are few.
-    pub(crate) fn differs(&self) -> bool {
+    /// Whether more than a quarter of `rows` rows have a text that no row before them has; `false` while they are few.
+    pub(crate) fn differs(&self, rows: usize) -> bool {
         match self {
             Self::Plain(..) => true,
-            Self::Keys(keys) => keys.keys.len() >= FIRST_LOOK && keys.texts.len() * 4 > keys.keys.len(),
+            Self::Keys(keys) => rows >= FIRST_LOOK && keys.texts.len() * 4 > rows,
+        }
+    }
+
+    /// Becomes the column whose rows are these of its rows, if it has a dictionary.
+    pub(super) fn gather(&mut self, rows: &[u32]) {
+        if let Self::Keys(keys) = self {
+            keys.keys = gathered(&keys.keys, rows);
+            keys.nulls.gather(rows);
         }
     }
 
@@ -318,6 +286,7 @@ mod tests {
         let own = |row: usize| (!row.is_multiple_of(7)).then(|| format!("text {row}"));
         let fill = |texts: &mut Texts, text: &dyn Fn(usize) -> Option<String>| {
             for row in 0..2 * FIRST_LOOK {
+                texts.settle();
                 match text(row) {
                     Some(text) => assert!(texts.push(text.as_bytes())),
                     None => texts.push_null(),
@@ -331,12 +300,12 @@ mod tests {
         assert_eq!(shown(&mut texts), (0..2 * FIRST_LOOK).map(own).collect::<Vec<_>>());
         // The next rows have none either, but not for ever.
         for _ in 0..PLAIN_BATCHES {
-            assert!(texts.differs() && texts.push(b"a") && texts.key(0).is_none());
+            assert!(texts.differs(1) && texts.push(b"a") && texts.key(0).is_none());
             assert_eq!(shown(&mut texts), [Some("a".to_owned())]);
         }
-        assert!(!texts.differs());
+        assert!(!texts.differs(FIRST_LOOK));
         fill(&mut texts, &text);
-        assert!(matches!(texts, Texts::Keys(_)) && !texts.differs());
+        assert!(texts.has_keys() && !texts.differs(2 * FIRST_LOOK));
         assert_eq!(shown(&mut texts), (0..2 * FIRST_LOOK).map(text).collect::<Vec<_>>());
     }
 
@@ -349,7 +318,10 @@ mod tests {
         let long = |number: usize| format!("{number:0100}");
         let is_plain_after = |rows: usize, text: &dyn Fn(usize) -> String| {
             let mut texts = Texts::new();
-            (0..=rows).for_each(|row| assert!(texts.push(text(row).as_bytes())));
+            for row in 0..=rows {
+                texts.settle();
+                assert!(texts.push(text(row).as_bytes()));
+            }
             matches!(texts, Texts::Plain(..))
         };
         assert!(!is_plain_after(FIRST_LOOK, &|row| short(own(row))));
@@ -363,11 +335,23 @@ mod tests {
         for (rows_of_a_text, differs) in [(1, true), (3, true), (4, false), (100, false)] {
             let mut texts = Texts::new();
             for row in 0..FIRST_LOOK {
-                assert!(!texts.differs());
+                assert!(!texts.differs(row));
                 assert!(texts.push((row / rows_of_a_text).to_string().as_bytes()));
             }
-            assert_eq!(texts.differs(), differs, "{rows_of_a_text}");
+            assert_eq!(texts.differs(FIRST_LOOK), differs, "{rows_of_a_text}");
         }
+    }
+
+    #[test]
+    fn rows_are_gathered_with_their_nulls() {
+        let mut texts = Texts::new();
+        assert!(texts.push(b"a") && texts.push(b"b"));
+        texts.gather(&[1, 1, 0]);
+        assert_eq!(texts.len(), 3);
+        texts.push_null();
+        texts.gather(&[3, 0, 2]);
+        assert_eq!((texts.get(0), texts.key(1), texts.key(2)), (None, Some(1), Some(0)));
+        assert_eq!(shown(&mut texts), [None, Some("b".to_owned()), Some("a".to_owned())]);
     }
 
     #[test]

@@ -70,7 +70,13 @@ impl Plan {
         &mut self.runs
     }
 
-    /// Whether the next record is to be [added](Self::add) to the sample.
+    /// Whether [`Plan::is_sampling`] will say so of the next record.
+    #[inline]
+    pub(super) const fn samples_next(&self) -> bool {
+        self.pause <= 1
+    }
+
+    /// Counts a record; returns whether it is to be [added](Self::add) to the sample.
     #[inline]
     pub(super) const fn is_sampling(&mut self) -> bool {
         self.pause = self.pause.saturating_sub(1);
