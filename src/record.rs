@@ -29,6 +29,7 @@ mod layout;
 mod lookup;
 pub(crate) mod number;
 mod phrases;
+mod shared;
 pub mod timestamp;
 mod value;
 

@@ -166,7 +166,10 @@ struct PartColumn {
 impl PartColumn {
     fn new(name: &str, array: &ArrayRef) -> Self {
         // Where a text stands in memory is no matter of its type.
-        let kind = if let DataType::Dictionary(_, values) = array.data_type() { values } else { array.data_type() };
+        let mut kind = array.data_type();
+        while let DataType::Dictionary(_, values) = kind {
+            kind = values;
+        }
         let field = Arc::new(Field::new(name, kind.clone(), name != KAFKA_OFFSET));
         Self { field, array: Arc::clone(array), plain: pages::Column::of(array) }
     }

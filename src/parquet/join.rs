@@ -6,9 +6,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayData, ArrayRef, AsArray, Capacities, MutableArrayData, RecordBatch, make_array};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use arrow::array::{
+    Array, ArrayData, ArrayRef, AsArray, Capacities, DictionaryArray, MutableArrayData, RecordBatch, make_array,
+};
+use arrow::compute::{cast, take};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, UInt32Type};
 use arrow::error::ArrowError;
 
 use super::entry::{EntryRows, RowTag};
@@ -138,6 +140,11 @@ fn columns(batches: Vec<RecordBatch>, pieces: &[Piece]) -> Result<RecordBatch, A
 
 /// Returns the values that `pieces` name. Texts that are a dictionary in one source alone are written out.
 fn column(mut arrays: Vec<ArrayRef>, pieces: &[Piece]) -> Result<ArrayRef, ArrowError> {
+    for array in &mut arrays {
+        if let Some(shared) = shared(array) {
+            *array = take(shared.values(), shared.keys(), None)?;
+        }
+    }
     let is_keyed = |array: &ArrayRef| matches!(array.data_type(), DataType::Dictionary(..));
     if !arrays.iter().all(is_keyed) {
         for array in &mut arrays {
@@ -161,6 +168,12 @@ fn column(mut arrays: Vec<ArrayRef>, pieces: &[Piece]) -> Result<ArrayRef, Arrow
         joined.try_extend(*source, rows.start, rows.end)?;
     }
     Ok(make_array(joined.freeze()))
+}
+
+/// Returns a column as one that shares its rows with others: a dictionary whose values are one.
+fn shared(array: &ArrayRef) -> Option<&DictionaryArray<UInt32Type>> {
+    let is_keyed = |array: &ArrayRef| matches!(array.data_type(), DataType::Dictionary(..));
+    array.as_dictionary_opt().filter(|dictionary| is_keyed(dictionary.values()))
 }
 
 /// Returns the size of all texts of a column.

@@ -26,7 +26,7 @@ use parquet::schema::types::ColumnDescPtr;
 
 use self::bounds::{Bounds, Cut, lower, upper};
 use self::chunk::ChunkWriter;
-use self::column::{Dictionary, Used};
+use self::column::{Dictionary, SharedRows, Used};
 use self::prefixed::Extremes;
 
 pub(super) use self::chunk::{Chunk, Packer};
@@ -49,6 +49,7 @@ pub(super) struct Encoder {
     body: Vec<u8>,
     places: Vec<u32>,
     levels: Vec<u32>,
+    shared: SharedRows,
 }
 
 impl std::fmt::Debug for Encoder {
@@ -76,8 +77,8 @@ fn place(number: usize) -> u32 {
 
 impl Encoder {
     /// Returns an encoder whose chunks are compressed with `packer`.
-    pub(super) const fn new(packer: Packer) -> Self {
-        Self { packer, body: Vec::new(), places: Vec::new(), levels: Vec::new() }
+    pub(super) fn new(packer: Packer) -> Self {
+        Self { packer, body: Vec::new(), places: Vec::new(), levels: Vec::new(), shared: SharedRows::default() }
     }
 
     /// Returns the codec of the chunks.
@@ -102,10 +103,15 @@ impl Encoder {
             return Err(ParquetError::General(format!("column {} has nulls", descr.path())));
         }
         match column {
-            Column::Dictionary(dictionary) => match dictionary.used(rows) {
-                Some(used) => self.dictionary(dictionary, &used, rows, descr),
-                None => self.text(|row| dictionary.text(row), dictionary.nulls(), rows, descr),
-            },
+            Column::Dictionary(dictionary) => {
+                let mut shared = std::mem::take(&mut self.shared);
+                let chunk = match dictionary.used(rows, &mut shared) {
+                    Some(used) => self.dictionary(dictionary, &used, rows, descr),
+                    None => self.text(|row| dictionary.text(row), dictionary.nulls(), rows, descr),
+                };
+                self.shared = shared;
+                chunk
+            }
             Column::Bytes(values, _) => {
                 let (offsets, bytes) = (values.value_offsets(), values.value_data());
                 let at = |row: usize| usize::try_from(offsets[row]).unwrap_or(0);
@@ -151,7 +157,7 @@ impl Encoder {
     fn dictionary(
         &mut self,
         dictionary: &Dictionary,
-        used: &Used,
+        used: &Used<'_>,
         rows: &[u32],
         descr: &ColumnDescPtr,
     ) -> Result<Chunk, ParquetError> {
@@ -165,16 +171,20 @@ impl Encoder {
         chunk.dictionary(&self.body, sorted.len(), &mut self.packer)?;
         let text = |place: u32| sorted.get(index(place)).map_or(&[][..], |key| dictionary.text_of(*key));
         let width = hybrid::width_of(sorted.len().saturating_sub(1));
-        let (mut bounds, cut, mut keys) = (Bounds::new(), Cut::of(descr), keys.iter());
+        let (mut bounds, cut, mut keys, all) = (Bounds::new(), Cut::of(descr), keys.iter(), rows.len());
         for rows in rows.chunks(PAGE_ROWS) {
             let null = self.begin(rows, dictionary.nulls(), descr);
             self.places.clear();
             self.places.extend(keys.by_ref().take(rows.len() - null).map(|key| places[index(*key)]));
             self.body.push(width);
             hybrid::encode(&self.places, width, &mut self.body);
-            // Both in one pass that does not wait for comparisons.
-            let (min, max) = self.places.iter().fold((u32::MAX, 0), |(min, max), at| (min.min(*at), max.max(*at)));
-            let page = (!self.places.is_empty()).then_some((min, max));
+            let page = match rows.len() == all {
+                // Every text is there.
+                true => (0, place(sorted.len().saturating_sub(1))),
+                // Both in one pass that does not wait for comparisons.
+                false => self.places.iter().fold((u32::MAX, 0), |(min, max), at| (min.min(*at), max.max(*at))),
+            };
+            let page = (!self.places.is_empty()).then_some(page);
             if let Some((min, max)) = page {
                 bounds.add(min, max);
             }

@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! Outside of a call that adds a row, every column has the same number of rows; but for columns that share theirs
-//! ([`phrases`](super::phrases)), of which each row is one.
+//! ([`shared`](super::shared)), of which each row is one.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use arrow::error::ArrowError;
 
 use super::Coordinates;
 use super::column::{Bytes, Column, Primitive};
-use super::phrases::{Phrases, RunId};
+use super::phrases::{Limits, Phrases, RunId};
+use super::shared::Shared;
 use super::value::{Kept, object_text};
 use crate::engine::time::EventTime;
 use crate::schema::{self, Schema};
@@ -40,7 +41,7 @@ impl Columns {
             extra: Bytes::new(),
             offsets: Primitive::new(),
             timestamps: Primitive::new(),
-            phrases: Phrases::new(),
+            phrases: Phrases::new(Limits::default()),
         }
     }
 
@@ -67,7 +68,7 @@ impl Columns {
             + self.phrases.shared().map(|shared| self.len() * self.row_bytes(shared.columns())).sum::<usize>()
     }
 
-    /// Returns what a row takes in columns that share theirs, once it stands by itself: as [`Columns::finish`] makes it.
+    /// Returns what a row takes in columns that share theirs, once each has its own: as those have that are joined with the rows of others.
     fn row_bytes(&self, columns: &[usize]) -> usize {
         columns.iter().filter_map(|column| self.fields.get(*column)?.row_bytes()).sum()
     }
@@ -76,7 +77,7 @@ impl Columns {
     pub fn truncate(&mut self, rows: usize) {
         let own = |(place, column)| self.phrases.of(place).is_none().then_some(column);
         self.fields.iter_mut().enumerate().filter_map(own).for_each(|column| column.truncate(rows));
-        self.phrases.truncate(rows);
+        self.phrases.truncate(rows, &mut self.fields);
         self.extra.truncate(rows);
         self.offsets.truncate(rows);
         self.timestamps.truncate(rows);
@@ -84,17 +85,30 @@ impl Columns {
 
     /// Returns all rows without copying their buffers, spare room given back; there are no rows afterwards.
     ///
-    /// Texts that repeat come as an Arrow dictionary with keys of 32 bits, others as they are.
+    /// Texts that repeat come as an Arrow dictionary with keys of 32 bits, others as they are. Columns that shared their rows, of which each has a
+    /// text, come as a dictionary of such dictionaries: its keys are one buffer for all of them.
     ///
     /// # Errors
     /// Arrow's own checks failed, which would be a bug here.
     pub fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
-        for shared in std::mem::replace(&mut self.phrases, Phrases::new()).shared() {
-            shared.spread(&mut self.fields);
+        if let Some(shared) = self.phrases.shared().find(|shared| !self.holds(shared)) {
+            let columns = shared.columns();
+            return Err(ArrowError::ComputeError(format!("columns {columns:?} share rows that they do not hold")));
         }
+        let none = Phrases::new(self.phrases.limits);
+        let mut shared = std::mem::replace(&mut self.phrases, none).into_rows();
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.fields.len() + 3);
-        for column in &mut self.fields {
-            arrays.push(column.finish()?);
+        for (place, column) in self.fields.iter_mut().enumerate() {
+            let rows = shared.iter_mut().find(|rows| rows.columns.binary_search(&place).is_ok());
+            let is_keyed = matches!(column, Column::Text(texts) if texts.is_keyed_throughout());
+            arrays.push(match rows {
+                None => column.finish()?,
+                Some(rows) if is_keyed => rows.dictionary(column.finish()?)?,
+                Some(rows) => {
+                    column.gather(rows.rows.values());
+                    column.finish()?
+                }
+            });
         }
         arrays.push(self.extra.finish_string()?);
         arrays.push(Arc::new(self.offsets.finish()));
@@ -144,10 +158,24 @@ impl Columns {
         }
     }
 
-    /// Makes columns share their rows for the phrases of a run; `false` if they cannot, or some of them do so with others.
-    pub(super) fn share(&mut self, run: RunId, columns: impl Iterator<Item = usize> + Clone) -> bool {
+    /// Makes columns share their rows for the phrases of a run, and returns whether these can be remembered: see [`Phrases::share`].
+    pub(super) fn share(
+        &mut self,
+        run: RunId,
+        columns: impl Iterator<Item = usize> + Clone,
+        is_beside: impl Fn(usize) -> bool,
+    ) -> bool {
         let can_share = |column: usize| self.fields.get(column).is_some_and(|column| column.row_bytes().is_some());
-        self.phrases.knows(run) || columns.clone().all(can_share) && self.phrases.share(run, columns, self.len())
+        let rows = self.len();
+        self.phrases.of_run(run).is_some()
+            || columns.clone().all(can_share) && self.phrases.share(run, columns, is_beside, rows)
+    }
+
+    /// Whether columns that share rows hold what these say.
+    fn holds(&self, shared: &Shared) -> bool {
+        let fields = shared.columns().iter().filter_map(|column| self.fields.get(*column));
+        let held = fields.clone().map(Column::len).min().unwrap_or(0);
+        shared.fits(held) && fields.map(Column::len).all(|length| length == held)
     }
 
     /// Ends sharing where it does not pay. To be called when rows have been added.

@@ -6,7 +6,8 @@
 use super::column::{Column, MOST_AT_ONCE, Texts};
 use super::decode::{Beside, Decoder, Found, no_room};
 use super::layout::{ABSENT, Span};
-use super::phrases::{Missed, Shared};
+use super::phrases::{Missed, Phrases};
+use super::shared::Shared;
 use super::value::Kept;
 use super::{Columns, Coordinates, Record, Rejection};
 use crate::engine::time::EventTime;
@@ -90,6 +91,26 @@ impl<'a> Group<'a> {
         })
     }
 
+    /// Forgets phrases with values of which something is `beside` the columns, in the order of the records: who says them again must have it
+    /// kept again.
+    fn keep_whole(&mut self, beside: &[(usize, Beside<'_>)], phrases: &Phrases) {
+        self.missed.retain(|(number, missed)| {
+            let from = beside.get(beside.partition_point(|(record, _)| record < number)..).unwrap_or_default();
+            let mut of_record = from.iter().take_while(|(record, _)| record == number);
+            of_record.all(|(_, beside)| !phrases.columns_of(missed.run).contains(&beside.place()))
+        });
+    }
+
+    /// Notes the phrases of records whose values are in the columns.
+    fn learn(&self, columns: &mut Columns) {
+        let rows = columns.len() + self.records.len();
+        for (number, Missed { run, phrase }) in &self.missed {
+            if let Some(record) = self.records.get(*number) {
+                columns.phrases.learn(*run, phrase.of(record.bytes), *number, rows);
+            }
+        }
+    }
+
     /// Returns a group without records, for others, with the same memory.
     pub(super) fn emptied<'b>(mut self) -> Group<'b> {
         self.records.clear();
@@ -156,10 +177,11 @@ impl Decoder {
             let of = shared.map_or(ALL.get(..group.records.len()).unwrap_or_default(), Shared::fresh);
             self.put_column(place, column, group, of, &mut beside);
         }
-        self.learn(group, &beside, columns);
         beside.sort_by_key(|(number, _)| *number);
         self.count_misfits(beside.iter().map(|(_, beside)| beside))?;
+        group.keep_whole(&beside, &columns.phrases);
         self.fill_extra(beside, group, columns)?;
+        group.learn(columns);
         group.records.iter().for_each(|record| columns.end_row(record.coordinates));
         columns.settle();
         Ok(())
@@ -193,19 +215,6 @@ impl Decoder {
             let raw = std::str::from_utf8(span.of(record)).unwrap_or_default();
             beside.extend(self.put(place, column, raw).map(|beside| (*number, beside)));
             of = others;
-        }
-    }
-
-    /// Notes the phrases of a group whose values are in the columns: not those with values that are `beside`, since what is said again would
-    /// have to be kept again.
-    fn learn(&self, group: &Group<'_>, beside: &[(usize, Beside<'_>)], columns: &mut Columns) {
-        let rows = columns.len() + group.records.len();
-        for (number, Missed { run, phrase }) in &group.missed {
-            let of = columns.phrases.columns_of(*run);
-            let fits = beside.iter().all(|(record, beside)| record != number || !of.contains(&beside.place()));
-            if let Some(record) = group.records.get(*number).filter(|_| fits) {
-                columns.phrases.learn(*run, phrase.of(record.bytes), *number, rows);
-            }
         }
     }
 

@@ -151,8 +151,10 @@ impl Layout {
                 return None;
             }
             if let Some(next) = runs.get(run).filter(|run| run.steps.start == number) {
-                let phrase = self.phrase(next, bytes, start).unwrap_or_default();
-                if let Some((lead, said)) = columns.phrases.find(next.id, phrase) {
+                if let Some(known) = columns.phrases.of_run(next.id)
+                    && let Some(phrase) = self.phrase(next, bytes, start)
+                    && let Some((lead, said)) = columns.phrases.find(known, phrase)
+                {
                     *slots.get_mut(lead)? = Span::phrase(said);
                     (at, number, run) = (start + phrase.len(), next.steps.end, run + 1);
                     continue;
@@ -200,13 +202,17 @@ impl Layout {
     fn miss(&mut self, unknown: u64, slots: &[Span], columns: &mut Columns, missed: &mut Vec<Missed>) {
         let runs = self.plan.runs_mut().iter_mut().enumerate();
         for (_, run) in runs.filter(|(number, _)| unknown >> number & 1 == 1) {
+            if columns.phrases.refuses(run.id) {
+                continue;
+            }
             let places = self.steps.get(run.steps.clone()).unwrap_or_default().iter().filter_map(|step| step.place);
             let mut spans = places.clone().filter_map(|place| slots.get(place)).copied();
             let Some(first) = spans.next() else { continue };
             let phrase = Span { end: spans.last().unwrap_or(first).end, ..first };
             let length = index(phrase.end - phrase.start);
             (run.shortest, run.longest) = (run.shortest.min(length), run.longest.max(length));
-            if columns.share(run.id, places) {
+            let others = || self.steps.iter().enumerate().filter(|(number, _)| !run.steps.contains(number));
+            if columns.share(run.id, places, |column| others().any(|(_, step)| step.place == Some(column))) {
                 missed.push(Missed { run: run.id, phrase });
             }
         }

@@ -52,6 +52,29 @@ fn rows_of_several_sources_stand_in_the_order_of_their_offsets() {
 }
 
 #[test]
+fn columns_that_share_rows_get_their_own() {
+    let share = |mut source: HelpedRows| {
+        let (schema, mut columns, _) = source.rows.rows.clone().into_parts();
+        let keyed: DictionaryArray<UInt32Type> = ["text 0", "text 1", "text 2", "text 0"].into_iter().collect();
+        let numbers = (0..source.rows.tags.len()).map(|row| u32::try_from(row % 4).expect("small"));
+        columns[0] = Arc::new(DictionaryArray::new(numbers.collect::<Vec<_>>().into(), Arc::new(keyed)));
+        let fields = schema.fields().iter().zip(&columns);
+        let fields = fields.map(|(field, column)| field.as_ref().clone().with_data_type(column.data_type().clone()));
+        source.rows.rows =
+            RecordBatch::try_new(Arc::new(Schema::new(fields.collect::<Vec<_>>())), columns).expect("rows");
+        source
+    };
+    let own = share(source(&[1, 2, 5, 6, 20], true, &[])).rows;
+    for is_keyed in [true, false] {
+        let helped = vec![source(&[4, 8], is_keyed, &[]), share(source(&[9, 10], true, &[0]))];
+        let joined = join(Some(own.clone()), helped).expect("sources that fit").expect("rows");
+        let texts: Vec<String> = shown(&joined.rows).into_iter().map(|row| row[0].clone()).collect();
+        assert_eq!(texts, ["text 0", "text 1", "text 4", "text 2", "text 0", "text 3", "text 1", "text 0"]);
+        assert_eq!(longs(&joined.rows, KAFKA_OFFSET), [1, 2, 4, 5, 6, 8, 10, 20]);
+    }
+}
+
+#[test]
 fn without_help_the_rows_are_those_of_the_worker() {
     let own = source(&[1, 2], true, &[]).rows;
     let joined = join(Some(own.clone()), Vec::new()).expect("nothing to join").expect("rows");

@@ -59,6 +59,7 @@ impl Packer {
 }
 
 /// A chunk that is ready to be put into a row group.
+#[cfg_attr(test, derive(Debug))]
 pub(in crate::parquet) struct Chunk {
     bytes: Bytes,
     close: ColumnCloseResult,

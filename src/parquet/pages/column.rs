@@ -1,5 +1,6 @@
 //! Columns in the forms that can be written page by page.
 
+use std::borrow::Cow;
 use std::hash::BuildHasher as _;
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray};
@@ -98,6 +99,8 @@ fn byte_strings(array: &ArrayRef) -> Option<(BinaryArray, Cut)> {
 
 /// Texts or byte strings that stand in a dictionary, and the key of each row: equal ones have one.
 pub(in crate::parquet) struct Dictionary {
+    /// Where the key of each row is among `keys`, if columns share this; they are without nulls then. Else the keys are those of the rows.
+    shared: Option<ScalarBuffer<u32>>,
     keys: ScalarBuffer<u32>,
     nulls: Option<NullBuffer>,
     texts: BinaryArray,
@@ -107,10 +110,10 @@ pub(in crate::parquet) struct Dictionary {
 }
 
 /// What of a dictionary some rows use.
-pub(super) struct Used {
-    /// The keys of the rows that are not null.
-    pub(super) keys: Vec<u32>,
-    /// For each key its place in `sorted`; for one that is not used some number.
+pub(super) struct Used<'a> {
+    /// The keys of the rows that are not null, or what stands for them in a column that shares its rows.
+    pub(super) keys: Cow<'a, [u32]>,
+    /// For each of these its place in `sorted`; for one that is not used some number.
     pub(super) places: Vec<u32>,
     /// The keys in the order of their texts.
     pub(super) sorted: Vec<u32>,
@@ -121,8 +124,15 @@ pub(super) struct Used {
 impl Dictionary {
     fn of(array: &ArrayRef) -> Option<Self> {
         let array = array.as_dictionary_opt::<UInt32Type>()?;
-        let (texts, cut) = byte_strings(array.values()).filter(|(texts, _)| texts.null_count() == 0)?;
-        Some(Self::new(array.keys().values().clone(), array.nulls().cloned(), texts, cut))
+        let inner = array.values().as_dictionary_opt::<UInt32Type>();
+        if inner.is_some_and(|inner| inner.null_count() + array.null_count() > 0) {
+            return None;
+        }
+        let shared = inner.map(|_| array.keys().values().clone());
+        let keyed = inner.unwrap_or(array);
+        let (texts, cut) = byte_strings(keyed.values()).filter(|(texts, _)| texts.null_count() == 0)?;
+        let nulls = keyed.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
+        Some(Self { shared, ..Self::new(keyed.keys().values().clone(), nulls, texts, cut) })
     }
 
     /// Finds out which texts are equal; `None` if most rows have a text of their own.
@@ -177,15 +187,15 @@ impl Dictionary {
         };
         by_text.dedup_by_key(|(text, _)| *text);
         let sorted = by_text.into_iter().map(|(_, key)| key).collect();
-        Self { keys, nulls, texts, cut, sorted }
+        Self { shared: None, keys, nulls, texts, cut, sorted }
     }
 
     pub(super) const fn nulls(&self) -> Option<&NullBuffer> {
         self.nulls.as_ref()
     }
 
-    pub(super) fn key(&self, row: usize) -> u32 {
-        self.keys[row]
+    fn key(&self, row: usize) -> u32 {
+        self.keys[self.shared.as_ref().map_or(row, |shared| index(shared[row]))]
     }
 
     pub(super) fn text_of(&self, key: u32) -> &[u8] {
@@ -196,21 +206,32 @@ impl Dictionary {
         if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) { &[] } else { self.text_of(self.key(row)) }
     }
 
-    /// Returns what of the dictionary `rows` use; `None` if most of them have a text of their own.
-    pub(super) fn used(&self, rows: &[u32]) -> Option<Used> {
-        let mut keys = Vec::with_capacity(rows.len());
-        match self.nulls() {
-            // (An iterator that knows its length takes a third of the time.)
-            None => keys.extend(rows.iter().map(|row| self.key(index(*row)))),
-            nulls => present(rows, nulls, |row| keys.push(self.key(row))),
-        }
-        let mut places = vec![0; self.texts.len()];
-        keys.iter().for_each(|key| places[index(*key)] += 1);
-        let distinct = places.iter().filter(|count| **count > 0).count();
+    /// Returns what of the dictionary `rows` use; `None` if most of them have a text of their own. `known` is what was found out for other
+    /// columns.
+    pub(super) fn used<'a>(&self, rows: &[u32], known: &'a mut SharedRows) -> Option<Used<'a>> {
+        let mut counts = vec![0; self.texts.len()];
+        let (keys, said) = match &self.shared {
+            None => {
+                let mut keys = Vec::with_capacity(rows.len());
+                match self.nulls() {
+                    // (An iterator that knows its length takes a third of the time.)
+                    None => keys.extend(rows.iter().map(|row| self.key(index(*row)))),
+                    nulls => present(rows, nulls, |row| keys.push(self.key(row))),
+                }
+                keys.iter().for_each(|key| counts[index(*key)] += 1);
+                (Cow::Owned(keys), None)
+            }
+            Some(shared) => {
+                let Said { numbers, counts: said, .. } = known.of(shared, rows);
+                said.iter().for_each(|(number, count)| counts[index(self.keys[index(*number)])] += count);
+                (Cow::Borrowed(numbers.as_slice()), Some(said))
+            }
+        };
+        let distinct = counts.iter().filter(|count| **count > 0).count();
         if distinct > 1 && distinct * 2 > rows.len() {
             return None;
         }
-        let (mut sorted, mut text_bytes) = (Vec::with_capacity(distinct), 0);
+        let (mut sorted, mut text_bytes, mut places) = (Vec::with_capacity(distinct), 0, counts);
         for key in &self.sorted {
             // First how often it is used, then its place.
             let place_of = &mut places[index(*key)];
@@ -220,6 +241,59 @@ impl Dictionary {
                 sorted.push(*key);
             }
         }
+        if let Some(said) = said {
+            let mut all = vec![0; self.keys.len()];
+            said.iter().for_each(|(number, _)| all[index(*number)] = places[index(self.keys[index(*number)])]);
+            places = all;
+        }
         Some(Used { keys, places, sorted, text_bytes })
+    }
+}
+
+/// What rows of columns that share them say: looked at once for all of these columns.
+#[derive(Default)]
+pub(super) struct SharedRows(Vec<Said>);
+
+/// What some rows say, by numbers that the columns of one set share.
+struct Said {
+    /// The numbers of all rows. (They stay in memory, so no others are where these are.)
+    shared: ScalarBuffer<u32>,
+    rows: Vec<u32>,
+    /// The numbers of `rows`.
+    numbers: Vec<u32>,
+    /// Each of these once, and how often it is there.
+    counts: Vec<(u32, u32)>,
+}
+
+impl SharedRows {
+    /// How many sets of columns are remembered.
+    const MOST: usize = 8;
+
+    fn of(&mut self, shared: &ScalarBuffer<u32>, rows: &[u32]) -> &Said {
+        let is_same = |said: &Said| said.shared.ptr_eq(shared) && said.rows == rows;
+        let place = self.0.iter().position(is_same).unwrap_or_else(|| {
+            self.0.retain(|said| !said.shared.ptr_eq(shared));
+            self.0.truncate(Self::MOST - 1);
+            self.0.push(Said::new(shared, rows));
+            self.0.len() - 1
+        });
+        &self.0[place]
+    }
+}
+
+impl Said {
+    fn new(shared: &ScalarBuffer<u32>, rows: &[u32]) -> Self {
+        let numbers: Vec<u32> = rows.iter().map(|row| shared[index(*row)]).collect();
+        let most = numbers.iter().max().map_or(0, |most| index(*most) + 1);
+        let mut all = vec![0_u32; most];
+        numbers.iter().for_each(|number| all[index(*number)] += 1);
+        let mut counts = Vec::new();
+        for number in &numbers {
+            match std::mem::take(&mut all[index(*number)]) {
+                0 => {}
+                count => counts.push((*number, count)),
+            }
+        }
+        Self { shared: shared.clone(), rows: rows.to_vec(), numbers, counts }
     }
 }

@@ -36,8 +36,11 @@ fn is_required(name: &str) -> bool {
 
 fn schema_of(columns: &[(&str, ArrayRef)]) -> SchemaRef {
     let kind = |column: &ArrayRef| {
-        let kind = column.data_type();
-        if let DataType::Dictionary(_, values) = kind { values.as_ref().clone() } else { kind.clone() }
+        let mut kind = column.data_type();
+        while let DataType::Dictionary(_, values) = kind {
+            kind = values;
+        }
+        kind.clone()
     };
     let fields: Vec<Field> =
         columns.iter().map(|(name, column)| Field::new(*name, kind(column), !is_required(name))).collect();
@@ -375,5 +378,47 @@ proptest! {
             vec![("keys", Arc::new(DictionaryArray::<UInt32Type>::new(keys, some))), ("plain", all)];
         let rows: Vec<u32> = order.iter().map(|row| place(row.index(values.len()))).collect();
         compare(&columns, &rows);
+    }
+}
+
+/// Keys of texts, and the numbers of rows for them: texts that nobody says, and a text that is there twice.
+fn shared_rows(numbers: &[u32], keys: &[u32]) -> (ArrayRef, ArrayRef) {
+    let texts: Vec<String> =
+        (0..=keys.iter().copied().max().unwrap_or(0)).map(|key| format!("{}", key % 7 * 3)).collect();
+    let keyed = DictionaryArray::new(UInt32Array::from(keys.to_vec()), Arc::new(StringArray::from(texts)));
+    let numbers = UInt32Array::from(numbers.to_vec());
+    let own = take(&keyed, &numbers, None).expect("keys that are there");
+    (Arc::new(DictionaryArray::new(numbers, Arc::new(keyed))), own)
+}
+
+proptest! {
+    #[test]
+    fn columns_that_share_rows_are_written_as_those_with_their_own(
+        numbers in prop::collection::vec(0_u32..40, 1..200),
+        keys in prop::collection::vec(prop::collection::vec(0_u32..30, 40), 1..4),
+        pieces in prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 1..100), 1..4),
+    ) {
+        let columns: Vec<_> = keys.iter().map(|keys| shared_rows(&numbers, keys)).collect();
+        // One buffer of numbers for all columns, and others like it.
+        let first = columns[0].0.as_dictionary::<UInt32Type>();
+        let shared: Vec<ArrayRef> =
+            columns.iter().map(|(shared, _)| Arc::new(first.with_values(Arc::clone(shared.as_dictionary::<UInt32Type>().values()))) as _).collect();
+        let schema = schema_of(&[("text", Arc::clone(&columns[0].1))]);
+        let (file, _) = ArrowWriter::try_new_with_options(Vec::new(), schema, options()).and_then(ArrowWriter::into_serialized_writer).expect("a writer");
+        let descr = &file.schema_descr().columns()[0];
+        let new = || Encoder::new(Packer::zstd(ZstdLevel::default()).expect("memory"));
+        let mut encoder = new();
+        for piece in pieces {
+            let rows: Vec<u32> = piece.iter().map(|row| place(row.index(numbers.len()))).collect();
+            for ((others, own), shared) in columns.iter().zip(&shared) {
+                let expected = new().chunk(&Column::of(own).expect("texts"), &rows, descr).expect("a chunk");
+                let expected = format!("{expected:?}");
+                for array in [shared, others] {
+                    let column = Column::of(array).expect("texts");
+                    let chunk = encoder.chunk(&column, &rows, descr).expect("a chunk");
+                    prop_assert_eq!(format!("{chunk:?}"), expected.clone());
+                }
+            }
+        }
     }
 }

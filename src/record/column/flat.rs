@@ -38,6 +38,11 @@ impl Nulls {
         }
     }
 
+    /// Whether every row has a value, and had one since there are rows.
+    pub(super) fn are_none(&self) -> bool {
+        self.0.as_slice().is_none()
+    }
+
     pub(super) fn is_valid(&self, row: usize) -> bool {
         row < self.0.len() && self.0.is_valid(row)
     }
@@ -49,9 +54,9 @@ impl Nulls {
     /// Becomes those of `rows`.
     pub(super) fn gather(&mut self, rows: &[u32]) {
         let mut gathered = Self::new();
-        match self.0.as_slice() {
-            None => gathered.push_valid(rows.len()),
-            Some(_) => rows.iter().for_each(|row| gathered.push(self.is_valid(index(*row)))),
+        match self.are_none() {
+            true => gathered.push_valid(rows.len()),
+            false => rows.iter().for_each(|row| gathered.push(self.is_valid(index(*row)))),
         }
         *self = gathered;
     }

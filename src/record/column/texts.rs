@@ -138,6 +138,11 @@ impl Texts {
         }
     }
 
+    /// Whether there is a dictionary, and a text in each row.
+    pub(crate) fn is_keyed_throughout(&self) -> bool {
+        matches!(self, Self::Keys(keys) if keys.nulls.are_none() && keys.texts.len() > 0)
+    }
+
     /// Whether there is a dictionary.
     pub(super) const fn has_keys(&self) -> bool {
         matches!(self, Self::Keys(_))

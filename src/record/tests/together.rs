@@ -4,6 +4,7 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
 use super::*;
+use crate::record::phrases::Limits;
 
 /// What a batch shows, row by row, whether texts stand in a dictionary or not; times as microseconds.
 fn shown(batch: &RecordBatch) -> Vec<Vec<String>> {
@@ -21,6 +22,9 @@ fn shown(batch: &RecordBatch) -> Vec<Vec<String>> {
 
 /// Phrases are looked for at once, and again and again.
 const EARLY: Sampling = Sampling { after: 2, records: 6, again_after: 10 };
+
+/// Phrases are forgotten soon, and so is what does not pay.
+const LOW: Limits = Limits { bytes: 256, first_look: 12 };
 
 /// The rows, what became of each record, and what was counted.
 type Decoded = (Vec<Vec<String>>, Vec<Result<EventTime, Rejection>>, Counts);
@@ -40,19 +44,24 @@ fn decode_both_ways(records: &[Vec<u8>], at_once: usize, on_misfit: OnMisfit) ->
     let new = || Decoder::new(Arc::new(Schema::new(fields.clone()).unwrap()), options.clone()).with_sampling(EARLY);
     // Every fifth row is not wanted, but that of the first.
     let wanted = |offset: i64| offset % 5 != 4;
-    let (mut one, mut columns, mut outcomes) = (new(), new().columns(), Vec::new());
+    let (mut one, mut columns, mut outcomes, mut rows) = (new(), new().columns(), Vec::new(), Vec::new());
+    columns.phrases.limits = LOW;
     let all: Vec<Record<'_>> = (0..)
         .zip(records)
         .map(|(offset, record)| Record { coordinates: at(offset), key: None, value: Some(record) })
         .collect();
-    for some in all.chunks(at_once) {
+    for (number, some) in all.chunks(at_once).enumerate() {
         one.decode_all(some.iter().copied(), &mut columns, |record, outcome| {
             outcomes.push(outcome);
             wanted(record.coordinates.offset.0)
         })
         .unwrap();
+        if number % 4 == 3 {
+            rows.extend(shown(&columns.finish().unwrap()));
+        }
     }
-    let together = (shown(&columns.finish().unwrap()), outcomes, one.counts().clone());
+    rows.extend(shown(&columns.finish().unwrap()));
+    let together = (rows, outcomes, one.counts().clone());
     let (mut columns, mut outcomes, mut sum) = (new().columns(), Vec::new(), new().counts().clone());
     for (offset, record) in (0..).zip(records) {
         let (mut own, rows) = (new(), columns.len());
@@ -181,7 +190,6 @@ fn what_visitors_say_again_is_known_by_heart() {
         assert_eq!([one.phrases.len(), other.phrases.len()], [if batch == 0 { 0 } else { 50 }, 50], "batch {batch}");
         let [one, other] = [&mut one, &mut other].map(|columns| columns.finish().unwrap());
         assert_eq!(shown(&one), shown(&other));
-        assert_eq!(one, other);
     }
 }
 
@@ -215,7 +223,15 @@ fn repetitive_records() -> impl Strategy<Value = Vec<Vec<u8>>> {
         prop_oneof![4 => prop::sample::select(vec!["1", "12", "-1", "null"]).prop_map(str::to_owned), 1 => values()];
     let phrase = (text.clone(), number.clone(), prop::sample::select(vec!["true", "false", "null"]));
     let phrases = prop::collection::vec((phrase, number, text), 2..5);
-    let order = prop::sample::select(vec!["t,a,b,c,e,f", "a,b,c,t,e,f", "t,f,e,c,b,a", "e,a,b,c,f,t"]);
+    let order = prop::sample::select(vec![
+        "t,a,b,c,e,f",
+        "a,b,c,t,e,f",
+        "t,f,e,c,b,a",
+        "e,a,b,c,f,t",
+        "t,a,b,e",
+        "t,b,c",
+        "f,t,a,c",
+    ]);
     let index = any::<prop::sample::Index>;
     // A byte that is no UTF-8 may stand anywhere, before what is known and behind it.
     let damage = prop_oneof![9 => Just(None), 1 => index().prop_map(Some)];
