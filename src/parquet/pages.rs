@@ -26,7 +26,7 @@ use parquet::schema::types::ColumnDescPtr;
 
 use self::bounds::{Bounds, Cut, lower, upper};
 use self::chunk::ChunkWriter;
-use self::column::{Dictionary, SharedRows, Used};
+use self::column::{Dictionary, KnownRows, Used};
 use self::prefixed::Extremes;
 
 pub(super) use self::chunk::{Chunk, Packer};
@@ -49,7 +49,7 @@ pub(super) struct Encoder {
     body: Vec<u8>,
     places: Vec<u32>,
     levels: Vec<u32>,
-    shared: SharedRows,
+    shared: KnownRows,
 }
 
 impl std::fmt::Debug for Encoder {
@@ -78,7 +78,7 @@ fn place(number: usize) -> u32 {
 impl Encoder {
     /// Returns an encoder whose chunks are compressed with `packer`.
     pub(super) fn new(packer: Packer) -> Self {
-        Self { packer, body: Vec::new(), places: Vec::new(), levels: Vec::new(), shared: SharedRows::default() }
+        Self { packer, body: Vec::new(), places: Vec::new(), levels: Vec::new(), shared: KnownRows::default() }
     }
 
     /// Returns the codec of the chunks.

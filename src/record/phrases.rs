@@ -191,12 +191,20 @@ impl Phrases {
     /// Ends sharing where it does not pay, begins it where more columns are to share rows, and forgets all phrases if they take all the memory
     /// that they may. To be called when no record waits for its row; `fields` are all columns.
     pub(super) fn settle(&mut self, fields: &mut [Column]) {
-        let wider = self.wider.take();
+        let can_share = |column: &usize| fields.get(*column).is_some_and(|column| column.row_bytes().is_some());
+        let is_free = |of: usize, column: &usize| {
+            let mut others = self.sets.iter().enumerate().filter(|(place, _)| *place != of);
+            others.all(|(_, set)| !set.has(*column))
+        };
+        // Meanwhile another run may have begun to share some of the columns.
+        let wider = self
+            .wider
+            .take()
+            .filter(|(of, columns)| columns.iter().all(|column| can_share(column) && is_free(*of, column)));
         for (place, set) in self.sets.iter_mut().enumerate() {
             let Set::Living(shared) = set else { continue };
             let held = fields.get(shared.lead()).map_or(0, Column::len);
-            let can_share = |column: &usize| fields.get(*column).is_some_and(|column| column.row_bytes().is_some());
-            let more = wider.as_ref().filter(|(of, columns)| *of == place && columns.iter().all(can_share));
+            let more = wider.as_ref().filter(|(of, _)| *of == place);
             if more.is_none() && !shared.should_end(held) {
                 continue;
             }
@@ -331,11 +339,18 @@ mod tests {
         assert!(
             phrases.share(RunId(2), [1, 2].into_iter(), none, 2) && phrases.share(RunId(1), [2].into_iter(), none, 2)
         );
-        // A column that cannot share its rows then is left alone.
+        let sets = |phrases: &Phrases| phrases.shared().map(|shared| shared.columns().to_vec()).collect::<Vec<_>>();
+        // Not if one of them cannot share its rows any more.
+        let own = std::mem::replace(&mut fields[0], Column::new(&Type::Binary));
         assert!(!phrases.share(RunId(3), [0, 1, 2].into_iter(), none, 2));
-        fields[0] = Column::new(&Type::Binary);
         phrases.settle(&mut fields);
-        assert!(phrases.of(0).is_none() && phrases.of(1).is_some());
+        assert_eq!(sets(&phrases), [[1, 2]]);
+        // Nor if another run has it meanwhile.
+        fields[0] = own;
+        assert!(!phrases.share(RunId(3), [0, 1, 2].into_iter(), none, 2));
+        assert!(phrases.share(RunId(4), [0].into_iter(), none, 2));
+        phrases.settle(&mut fields);
+        assert_eq!(sets(&phrases), [vec![1, 2], vec![0]]);
     }
 
     #[test]

@@ -208,7 +208,7 @@ impl Dictionary {
 
     /// Returns what of the dictionary `rows` use; `None` if most of them have a text of their own. `known` is what was found out for other
     /// columns.
-    pub(super) fn used<'a>(&self, rows: &[u32], known: &'a mut SharedRows) -> Option<Used<'a>> {
+    pub(super) fn used<'a>(&self, rows: &[u32], known: &'a mut KnownRows) -> Option<Used<'a>> {
         let mut counts = vec![0; self.texts.len()];
         let (keys, said) = match &self.shared {
             None => {
@@ -252,7 +252,7 @@ impl Dictionary {
 
 /// What rows of columns that share them say: looked at once for all of these columns.
 #[derive(Default)]
-pub(super) struct SharedRows(Vec<Said>);
+pub(super) struct KnownRows(Vec<Said>);
 
 /// What some rows say, by numbers that the columns of one set share.
 struct Said {
@@ -265,7 +265,7 @@ struct Said {
     counts: Vec<(u32, u32)>,
 }
 
-impl SharedRows {
+impl KnownRows {
     /// How many sets of columns are remembered.
     const MOST: usize = 8;
 
