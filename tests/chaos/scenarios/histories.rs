@@ -49,13 +49,11 @@ pub(super) fn dead_before_its_publication(tale: &mut Tale<'_>) {
     tale.kill(one, "the instance");
 }
 
-/// More than a worker takes at once (`BATCH` in `app::worker`), so that an instance that appends after each turn needs more than one entry for it.
-const MANY: usize = 2_100;
-
-/// Entries 2 and 4 hold a row each of the second epoch. The first instance freezes when it is about to put entry 5, with many rows of the first epoch
-/// and one of the second: that one takes over the rows of entries 2 and 4. The second instance puts them into several entries and takes over
-/// nothing; the first epoch is closed and published, and entry 5 collected: a hole. Then the first goes on, and is told that its entry 5 was
-/// created. It is behind all the same; if it does not look, it deletes entries 2 and 4, which the newest entry needs.
+/// Entries 2 and 4 hold a row each of the second epoch. One instance freezes when it is about to put entry 5, with a row of the first epoch, and
+/// another when it is about to put an entry 5 that has one of the second, too, and takes over the rows of entries 2 and 4. The one goes on, and its
+/// entry 5 is put. A third instance takes over nothing; the first epoch is closed and published, and entry 5 collected: a hole. Then the other
+/// goes on, and is told that its entry 5 was created. It is behind all the same; if it does not look, it deletes entries 2 and 4, which the newest
+/// entry needs.
 pub(super) fn created_in_the_hole(tale: &mut Tale<'_>) {
     tale.prologue(2_500);
     let mut before = tale.start(&["--merge-entries", "99"], &[]);
@@ -63,23 +61,32 @@ pub(super) fn created_in_the_hole(tale: &mut Tale<'_>) {
     tale.until_committed();
     before.stop();
     assert_eq!(tale.newest(), 4);
-    tale.produce(&[&[700; MANY][..], &[2_700]].concat());
 
+    let plain = ["--merge-entries", "99", "--collect-grace", "0s", "--commit-interval", "1ms"];
+    let frozen = [DEAF, "append.before=1*return(stop)"];
+    tale.produce(&[700]);
+    let mut one = tale.start(&plain, &frozen);
+    tale.until_frozen(&mut one, "one instance, about to put an entry 5 that holds a row of the first epoch");
+
+    // It has all records in one entry.
     let merging = ["--merge-entries", "2", "--collect-grace", "0s", "--commit-interval", "3s"];
-    let mut first = tale.start(&merging, &[DEAF, "append.before=1*return(stop)"]);
-    tale.until_frozen(&mut first, "the first, about to put entry 5");
+    tale.produce(&[2_700]);
+    let mut other = tale.start(&merging, &frozen);
+    tale.until_frozen(&mut other, "another, about to put an entry 5 that takes over what entries 2 and 4 hold");
 
-    let quick = ["--merge-entries", "99", "--collect-grace", "0s", "--commit-interval", "1ms"];
-    let mut second = tale.start(&quick, &["worker.turn=sleep(20)"]);
+    one.wake();
+    tale.until_it(&mut one, "entry 5 is there", |tale| tale.has_entry(5));
+    tale.kill(one, "the one");
+    let mut third = tale.start(&plain, &[]);
     tale.until_committed();
     tale.produce(&[3_500]);
-    tale.until_it(&mut second, "entry 5 is collected", |tale| tale.newest() > 5 && !tale.has_entry(5));
+    tale.until_it(&mut third, "entry 5 is collected", |tale| tale.newest() > 5 && !tale.has_entry(5));
     assert!(tale.has_entry(2) && tale.has_entry(4), "what the open epoch needs is kept");
 
-    first.wake();
-    tale.until_behind_or(&mut first, |tale| !tale.has_entry(2) && !tale.has_entry(4));
-    tale.kill(first, "the first");
+    other.wake();
+    tale.until_behind_or(&mut other, |tale| !tale.has_entry(2) && !tale.has_entry(4));
+    tale.kill(other, "the other");
     tale.produce(&[5_500]);
     tale.until_committed();
-    tale.kill(second, "the second");
+    tale.kill(third, "the third");
 }
