@@ -13,14 +13,24 @@ use parquet::file::writer::{SerializedPageWriter, SerializedRowGroupWriter, Trac
 use parquet::schema::types::ColumnDescPtr;
 use zstd::bulk::Compressor;
 
-use super::place;
+use super::even::EvenPacker;
+use super::{LENGTH_BYTES, place, push_text};
 
 /// Compresses pages, all with one context: making one costs more than compressing a small page.
 pub(in crate::parquet) enum Packer {
     /// Pages stay as they are.
     None,
     /// Zstandard.
-    Zstd(ZstdLevel, Compressor<'static>),
+    Zstd(Box<Zstd>),
+}
+
+/// Compresses pages by Zstandard.
+pub(in crate::parquet) struct Zstd {
+    level: ZstdLevel,
+    any: Compressor<'static>,
+    even: EvenPacker,
+    /// A page before it is compressed.
+    page: Vec<u8>,
 }
 
 impl Packer {
@@ -29,7 +39,8 @@ impl Packer {
     /// # Errors
     /// When there is no memory for its context.
     pub(in crate::parquet) fn zstd(level: ZstdLevel) -> io::Result<Self> {
-        Ok(Self::Zstd(level, Compressor::new(level.compression_level())?))
+        let any = Compressor::new(level.compression_level())?;
+        Ok(Self::Zstd(Box::new(Zstd { level, any, even: EvenPacker::new(), page: Vec::new() })))
     }
 
     /// Returns a packer for `codec`, if it is one of these.
@@ -46,16 +57,56 @@ impl Packer {
     pub(super) const fn codec(&self) -> Compression {
         match self {
             Self::None => Compression::UNCOMPRESSED,
-            Self::Zstd(level, _) => Compression::ZSTD(*level),
+            Self::Zstd(zstd) => Compression::ZSTD(zstd.level),
         }
     }
 
-    fn pack(&mut self, page: &[u8]) -> Result<Bytes, ParquetError> {
-        match self {
-            Self::None => Ok(Bytes::copy_from_slice(page)),
-            Self::Zstd(_, context) => Ok(context.compress(page)?.into()),
+    fn pack(&mut self, body: Body<'_>) -> Result<Bytes, ParquetError> {
+        match (self, body) {
+            (Self::None, Body::Bytes(bytes)) => Ok(Bytes::copy_from_slice(bytes)),
+            (Self::None, Body::Texts { levels, texts }) => {
+                let mut page = Vec::with_capacity(body.len());
+                put_texts(levels, texts, &mut page);
+                Ok(page.into())
+            }
+            (Self::Zstd(zstd), Body::Bytes(bytes)) => Ok(zstd.any.compress(bytes)?.into()),
+            (Self::Zstd(zstd), Body::Texts { levels, texts }) => {
+                let Zstd { any, even, page, .. } = &mut **zstd;
+                if let Some(packed) = even.pack(levels, texts) {
+                    return Ok(packed.into());
+                }
+                page.clear();
+                put_texts(levels, texts, page);
+                Ok(any.compress(page)?.into())
+            }
         }
     }
+}
+
+/// A page before it is compressed.
+#[derive(Clone, Copy)]
+pub(super) enum Body<'a> {
+    /// All of its bytes.
+    Bytes(&'a [u8]),
+    /// What comes before the texts, and these, which stand behind each other, each behind its length.
+    Texts { levels: &'a [u8], texts: &'a [&'a [u8]] },
+}
+
+impl Body<'_> {
+    /// Returns its size in bytes.
+    pub(super) fn len(self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Texts { levels, texts } => {
+                levels.len() + texts.iter().map(|text| LENGTH_BYTES + text.len()).sum::<usize>()
+            }
+        }
+    }
+}
+
+fn put_texts(levels: &[u8], texts: &[&[u8]], page: &mut Vec<u8>) {
+    page.extend_from_slice(levels);
+    texts.iter().for_each(|text| push_text(text, page));
 }
 
 /// A chunk that is ready to be put into a row group.
@@ -140,7 +191,7 @@ impl ChunkWriter {
     }
 
     /// Writes the dictionary: `count` texts in ascending order.
-    pub(super) fn dictionary(&mut self, body: &[u8], count: usize, packer: &mut Packer) -> Result<(), ParquetError> {
+    pub(super) fn dictionary(&mut self, body: Body<'_>, count: usize, packer: &mut Packer) -> Result<(), ParquetError> {
         let (buf, num_values) = (packer.pack(body)?, place(count));
         let page = Page::DictionaryPage { buf, num_values, encoding: Encoding::PLAIN, is_sorted: true };
         self.has_dictionary = true;
@@ -150,7 +201,7 @@ impl ChunkWriter {
     /// Writes a page of `rows` rows, `nulls` of them null, whose values lie in `bounds`.
     pub(super) fn page(
         &mut self,
-        body: &[u8],
+        body: Body<'_>,
         rows: usize,
         nulls: usize,
         bounds: Option<(Vec<u8>, Vec<u8>)>,

@@ -6,7 +6,7 @@ use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::schema::types::ColumnDescPtr;
 
 use super::bounds::{Cut, lower, upper};
-use super::chunk::{Chunk, ChunkWriter};
+use super::chunk::{Body, Chunk, ChunkWriter};
 use super::{Encoder, PAGE_ROWS, hybrid, is_flat, push_text, text_statistics};
 
 /// The value of a column that has no other.
@@ -49,7 +49,7 @@ impl Encoder {
                 (lower(text.as_bytes(), cut).0.to_vec(), upper(text.as_bytes(), cut).0)
             }
         };
-        chunk.dictionary(&self.body, 1, &mut self.packer)?;
+        chunk.dictionary(Body::Bytes(&self.body), 1, &mut self.packer)?;
         let mut left = rows;
         while left > 0 {
             let rows = left.min(PAGE_ROWS);
@@ -58,7 +58,7 @@ impl Encoder {
             // Places in a dictionary of one take no bits.
             self.body.push(0);
             hybrid::push_run(0, rows, 0, &mut self.body);
-            chunk.page(&self.body, rows, 0, Some(bounds.clone()), &mut self.packer)?;
+            chunk.page(Body::Bytes(&self.body), rows, 0, Some(bounds.clone()), &mut self.packer)?;
         }
         let of = |nulls| match value {
             Constant::Number(number) => {
