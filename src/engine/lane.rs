@@ -245,7 +245,8 @@ impl Lane {
     ) -> Placement {
         self.take(offset);
         let epoch = self.config.epoch.epoch_of(time);
-        let late = self.complete_through().is_some_and(|through| epoch.end <= through);
+        // An epoch ends at a boundary: whether it is complete through the last boundary before the watermark is told by the watermark itself.
+        let late = self.live.closed_through.max(self.watermark()).is_some_and(|through| epoch.end <= through);
         let capped = kafka_timestamp.map_or(time, |cap| cap.min(time));
         self.live.max_event_time = self.live.max_event_time.max(Some(capped));
         if !late {

@@ -192,9 +192,14 @@ impl Columns {
         self.extra.push(object_text(kept).as_bytes())
     }
 
-    /// Ends a row whose fields and `_extra` have been added.
-    pub(super) fn end_row(&mut self, coordinates: Coordinates) {
-        self.offsets.push(coordinates.offset.0);
-        self.timestamps.push_option(coordinates.kafka_time().map(|EventTime(us)| us));
+    /// Adds nothing to `_extra` for so many rows.
+    pub(super) fn push_no_extra(&mut self, rows: usize) {
+        self.extra.push_nulls(rows);
+    }
+
+    /// Ends rows whose fields and `_extra` have been added.
+    pub(super) fn end_rows(&mut self, rows: impl ExactSizeIterator<Item = Coordinates> + Clone) {
+        self.offsets.push_all(rows.clone().map(|row| row.offset.0));
+        self.timestamps.push_options(rows.map(|row| row.kafka_time().map(|EventTime(us)| us)));
     }
 }

@@ -74,7 +74,7 @@ impl DeadLetters {
             && push_option(&mut self.values, value);
         if room {
             self.offsets.push(coordinates.offset.0);
-            self.timestamps.push_option(coordinates.kafka_time().map(|EventTime(us)| us));
+            self.timestamps.push_options(std::iter::once(coordinates.kafka_time().map(|EventTime(us)| us)));
         } else {
             for column in [&mut self.reasons, &mut self.details, &mut self.keys, &mut self.values] {
                 column.truncate(rows);

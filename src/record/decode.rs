@@ -185,7 +185,7 @@ impl Decoder {
         if !bytes.is_empty()
             && let Some(time) = self.layouts.find(bytes, slots, columns)
         {
-            return Ok(Found { is_plain: true, time: str::from_utf8(time.of(bytes)).ok(), unknown: Vec::new() });
+            return Ok(Found { is_plain: true, time: Some(time.of(bytes)), unknown: Vec::new() });
         }
         let text = text(value)?;
         let found = self.parse(text, slots)?;
@@ -226,20 +226,38 @@ impl Decoder {
             Ok(()) if deep => Err(too_deep()),
             Ok(()) => {
                 json::keep_last(&mut unknown);
-                Ok(Found { is_plain: false, time, unknown })
+                Ok(Found { is_plain: false, time: time.map(str::as_bytes), unknown })
             }
             Err(error) => Err(not_an_event(text, &error)),
         }
     }
 
-    fn event_time(&self, value: Option<&str>, coordinates: Coordinates) -> Result<EventTime, Rejection> {
+    fn event_time(&self, value: Option<&[u8]>, coordinates: Coordinates) -> Result<EventTime, Rejection> {
+        let time = match value.and_then(|value| self.options.timestamps.parse_plain(value)) {
+            Some(Ok(time)) => time,
+            Some(Err(_)) | None => self.unusual_time(value)?,
+        };
+        match (self.max_future_us, coordinates.kafka_time()) {
+            (Some(ahead_us), Some(kafka)) if time > kafka.plus_us(ahead_us) => {
+                let field = &self.options.timestamp_field;
+                Err(Rejection::new(
+                    Reason::TimestampInFuture,
+                    format!("`{field}` is {time}, too far ahead of the Kafka timestamp {kafka}"),
+                ))
+            }
+            _ => Ok(time),
+        }
+    }
+
+    fn unusual_time(&self, value: Option<&[u8]>) -> Result<EventTime, Rejection> {
         let field = &self.options.timestamp_field;
         let value = value
+            .and_then(|value| str::from_utf8(value).ok())
             .ok_or_else(|| Rejection::new(Reason::TimestampMissing, format!("the record has no field `{field}`")))?;
         if value == "null" {
             return Err(Rejection::new(Reason::TimestampNull, format!("`{field}` is null")));
         }
-        let time = self.options.timestamps.parse_json(value).map_err(|error| {
+        self.options.timestamps.parse_json(value).map_err(|error| {
             let shown = excerpt(value);
             match error {
                 TimeError::Unparsable => {
@@ -250,14 +268,7 @@ impl Decoder {
                     format!("`{field}` is outside the years 1 to 9999: {shown}"),
                 ),
             }
-        })?;
-        match (self.max_future_us, coordinates.kafka_time()) {
-            (Some(ahead_us), Some(kafka)) if time > kafka.plus_us(ahead_us) => Err(Rejection::new(
-                Reason::TimestampInFuture,
-                format!("`{field}` is {time}, too far ahead of the Kafka timestamp {kafka}"),
-            )),
-            _ => Ok(time),
-        }
+        })
     }
 
     /// Adds a value, empty if the record has none, to the column of a field; returns what of it the column cannot hold.
@@ -342,8 +353,8 @@ struct Parsing<'a, 's> {
 pub(super) struct Found<'a> {
     /// No value is nested, and none has escapes.
     pub(super) is_plain: bool,
-    /// The value of the timestamp field.
-    time: Option<&'a str>,
+    /// The value of the timestamp field: it is UTF-8.
+    time: Option<&'a [u8]>,
     /// What is no field, each key once.
     pub(super) unknown: Vec<(Cow<'a, str>, &'a str)>,
 }

@@ -182,7 +182,7 @@ impl Decoder {
         group.keep_whole(&beside, &columns.phrases);
         self.fill_extra(beside, group, columns)?;
         group.learn(columns);
-        group.records.iter().for_each(|record| columns.end_row(record.coordinates));
+        columns.end_rows(group.records.iter().map(|record| record.coordinates));
         columns.settle();
         Ok(())
     }
@@ -199,7 +199,7 @@ impl Decoder {
         if let Column::Timestamp(times) = column
             && self.time_place() == Some(place)
         {
-            return group.records.iter().for_each(|record| times.push(record.time.0));
+            return times.push_all(group.records.iter().map(|record| record.time.0));
         }
         while !of.is_empty() {
             if let Column::Text(texts) = column {
@@ -225,6 +225,10 @@ impl Decoder {
         group: &mut Group<'_>,
         columns: &mut Columns,
     ) -> Result<(), Rejection> {
+        if beside.is_empty() && group.unknown.is_empty() {
+            columns.push_no_extra(group.records.len());
+            return Ok(());
+        }
         let mut beside = beside.into_iter().peekable();
         let mut unknown = group.unknown.drain(..).peekable();
         for number in 0..group.records.len() {

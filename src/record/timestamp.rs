@@ -99,6 +99,13 @@ impl TimestampParser {
         Self { unit, zone }
     }
 
+    /// Reads a JSON value if it is a string that reads as a time without further ado, as most are.
+    #[inline]
+    pub(super) fn parse_plain(&self, value: &[u8]) -> Option<Result<EventTime, TimeError>> {
+        let [b'"', text @ .., b'"'] = value else { return None };
+        Civil::read(text).map(|civil| self.resolve(&civil).and_then(plausible))
+    }
+
     /// Reads the text of a JSON value: a string or a number.
     ///
     /// # Errors

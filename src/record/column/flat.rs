@@ -29,6 +29,11 @@ impl Nulls {
         self.0.append_n_non_nulls(count);
     }
 
+    /// Notes that some are not.
+    pub(super) fn push_nulls(&mut self, count: usize) {
+        self.0.append_n_nulls(count);
+    }
+
     /// Notes which of some values are there.
     pub(super) fn push_all(&mut self, valid: impl ExactSizeIterator<Item = bool> + Clone) {
         if valid.clone().all(|valid| valid) {
@@ -153,11 +158,17 @@ impl<T: ArrowPrimitiveType> Primitive<T> {
         self.nulls.push(false);
     }
 
-    pub(crate) fn push_option(&mut self, value: Option<T::Native>) {
-        match value {
-            Some(value) => self.push(value),
-            None => self.push_null(),
-        }
+    /// Adds values.
+    pub(crate) fn push_all(&mut self, values: impl Iterator<Item = T::Native>) {
+        let before = self.values.len();
+        self.values.extend(values);
+        self.nulls.push_valid(self.values.len() - before);
+    }
+
+    /// Adds values, or nulls.
+    pub(crate) fn push_options(&mut self, values: impl ExactSizeIterator<Item = Option<T::Native>> + Clone) {
+        self.nulls.push_all(values.clone().map(|value| value.is_some()));
+        self.values.extend(values.map(Option::unwrap_or_default));
     }
 
     pub(crate) fn get(&self, row: usize) -> Option<T::Native> {
@@ -228,8 +239,8 @@ impl Ends {
         self.0.get(row).map_or(0, |end| usize::try_from(*end).unwrap_or(0))
     }
 
-    pub(super) fn repeat_last(&mut self) {
-        self.0.push(self.0.last().copied().unwrap_or(0));
+    pub(super) fn repeat_last(&mut self, times: usize) {
+        self.0.resize(self.0.len() + times, self.0.last().copied().unwrap_or(0));
     }
 
     pub(super) fn truncate(&mut self, rows: usize) {
@@ -277,22 +288,32 @@ impl Bytes {
 
     /// Adds values; returns how many: fewer, if the column has no room for the next.
     pub(super) fn push_all<'a>(&mut self, values: impl Iterator<Item = Option<&'a [u8]>>) -> usize {
-        let mut added = 0;
+        // Nulls are noted when they come, and what is there before them all at once.
+        let (mut added, mut noted) = (0, 0);
         for value in values {
             let bytes = value.unwrap_or_default();
             if !self.ends.push(self.values.len() + bytes.len()) {
                 break;
             }
             self.values.extend_from_slice(bytes);
-            self.nulls.push(value.is_some());
+            if value.is_none() {
+                self.nulls.push_valid(added - noted);
+                self.nulls.push(false);
+                noted = added + 1;
+            }
             added += 1;
         }
+        self.nulls.push_valid(added - noted);
         added
     }
 
     pub(crate) fn push_null(&mut self) {
-        self.ends.repeat_last();
-        self.nulls.push(false);
+        self.push_nulls(1);
+    }
+
+    pub(crate) fn push_nulls(&mut self, count: usize) {
+        self.ends.repeat_last(count);
+        self.nulls.push_nulls(count);
     }
 
     pub(crate) fn get(&self, row: usize) -> Option<&[u8]> {

@@ -91,7 +91,7 @@ impl Array {
     }
 
     pub(super) fn push_null(&mut self) {
-        self.ends.repeat_last();
+        self.ends.repeat_last(1);
         self.nulls.push(false);
     }
 
@@ -144,7 +144,7 @@ impl Map {
     }
 
     pub(super) fn push_null(&mut self) {
-        self.ends.repeat_last();
+        self.ends.repeat_last(1);
         self.nulls.push(false);
     }
 
