@@ -328,7 +328,12 @@ impl KafkaCluster {
 
     /// Creates a topic, on three replicas if there are three brokers, and waits until each partition has a leader.
     pub fn create_topic(&self, topic: &str, partitions: i32, configs: &[(&str, &str)]) {
-        self.create(&self.admin(), topic, partitions, configs).unwrap();
+        // A client that has just heard of all brokers may drop the one that it was asking. Who asks again may find the topic there.
+        let began = Instant::now();
+        while let Err(why) = self.create(&self.admin(), topic, partitions, configs) {
+            assert!(began.elapsed() < READY, "{why}");
+            thread::sleep(Duration::from_millis(100));
+        }
         wait_for("the new topic's leaders", READY, || {
             let all = self.partitions(topic).filter(|found| found.len() == usize::try_from(partitions).unwrap());
             all.filter(|found| found.iter().all(|(_, leader)| *leader >= 0))
