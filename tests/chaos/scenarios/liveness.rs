@@ -17,9 +17,10 @@ pub(super) fn hung_append(stage: &mut Stage) -> End {
     hung(stage, "append.before=6*off->1*pause", &["the store has not taken the entry after"])
 }
 
-/// A worker thread hangs, with all lanes that it has.
+/// A worker thread hangs, with all lanes that it has. They no longer hear that their commits are acknowledged, either: if one had just been sent,
+/// that is noticed first.
 pub(super) fn hung_worker(stage: &mut Stage) -> End {
-    hung(stage, "worker.turn=60*off->1*pause", &["has made no progress for"])
+    hung(stage, "worker.turn=60*off->1*pause", &["has made no progress for", UNHEARD])
 }
 
 /// Commits get nowhere, and nobody says so: the lanes are read, and the group does not hear of it.
