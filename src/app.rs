@@ -11,6 +11,7 @@ mod fail_point;
 mod group;
 mod guard;
 mod helping;
+mod horizon;
 mod instance;
 mod io;
 mod letters;

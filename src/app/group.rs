@@ -87,6 +87,7 @@ impl Group {
     }
 
     fn note(&self, partitions: &[TopicPartition], kind: Rebalance) {
+        lock(&self.workers).iter().for_each(|worker| worker.send(ToWorker::Rebalanced));
         let mut assigned = lock(&self.assigned);
         for partition in partitions {
             if kind == Rebalance::Assigned {

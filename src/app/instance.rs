@@ -221,6 +221,7 @@ impl Instance {
                 runners: BTreeMap::new(),
                 leaving: BTreeMap::new(),
                 outdated: BTreeSet::new(),
+                singly: 0,
                 workers,
                 crew: Arc::clone(&crew),
                 number,

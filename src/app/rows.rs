@@ -103,7 +103,7 @@ impl Rows {
             let room = |bytes| taken_bytes == 0 || taken_bytes + bytes <= MOST_BYTES;
             let message = messages.next_if(|message| match message.content {
                 Received::Record { key, value, .. } => room(bytes(key, value)),
-                Received::End | Received::Error(_) => false,
+                Received::End | Received::EndAmongOthers | Received::Error(_) => false,
             })?;
             let record = record(message)?;
             records += 1;

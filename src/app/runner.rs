@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::budget::{Budget, Holding};
 use super::clock;
 use super::draft::Draft;
+use super::horizon::Horizon;
 use super::io::Io;
 use super::rows::Rows;
 use super::tally::Tally;
@@ -89,8 +90,8 @@ pub(super) struct Runner {
     stop_reason: Option<Arc<str>>,
     /// Librdkafka has given the partition up after an error.
     given_up: bool,
-    /// Where Kafka's log ends, as last heard.
-    log_end: Option<Offset>,
+    /// Where Kafka's log ends.
+    horizon: Horizon,
     unknown_fields: u64,
     misfits: Vec<u64>,
     /// Records counted when the lane was last told something.
@@ -139,7 +140,7 @@ impl Runner {
             handing_over: false,
             stop_reason: None,
             given_up: false,
-            log_end: None,
+            horizon: Horizon::default(),
             unknown_fields: 0,
             told_at: 0,
             commits: 0,
@@ -319,8 +320,13 @@ impl Runner {
 
     /// Returns how many offsets there are to take, as far as is known without asking the broker.
     pub(super) fn lag(&self) -> Option<u64> {
-        let end = self.io.known_end().or(self.log_end)?;
+        let end = self.io.known_end().or(self.horizon.told())?;
         Some(u64::try_from(end.0 - self.lane.position().0).unwrap_or(0))
+    }
+
+    /// Whether the lane waits for this seek, and not for a later one, or none.
+    pub(super) fn awaits(&self, seek: Ticket) -> bool {
+        self.lane.awaits_start(seek)
     }
 
     /// Makes Kafka serve the partition from `offset` on. Only the thread that takes the records may do this, and what it had taken before

@@ -9,6 +9,7 @@ use super::board::Board;
 use super::clock;
 use super::fail_point::fail_point;
 use super::helping::{Away, Crew, Job, Part, divide, sheet_of};
+use super::horizon::Reach;
 use super::io::{Io, Shared};
 use super::lull::{BATCH, Lull};
 use super::runner::{Runner, Runners, With};
@@ -18,13 +19,15 @@ use super::topic::Topic;
 use crate::engine::commit::Committed;
 use crate::engine::event::{Input, Ticket};
 use crate::engine::state::{Offset, PartitionId};
-use crate::kafka::ffi::{Batch, Queue, Run};
+use crate::kafka::ffi::{Batch, Queue, Run, Taking};
 use crate::kafka::member::{Bridge, CommitRequest, TopicPartition};
 
 /// The fewest records that are divided among workers: below, what they tell each other costs more than it saves, and nobody is behind.
 const LEAST_DIVIDED: usize = BATCH / 4;
 /// The same for large records, of which fewer make a full batch.
 const LEAST_LARGE_DIVIDED: usize = LEAST_DIVIDED / 8;
+/// How many offsets a log must have before its end for records to be taken together: a batch that has not been placed, and the next.
+const FAR: usize = 2 * BATCH;
 /// How long a worker waits for records; a message ends the wait.
 const WAIT: Duration = Duration::from_millis(100);
 /// How often the gauges and the board are brought up to date.
@@ -45,6 +48,8 @@ pub(super) enum ToWorker {
     Seek { partition: TopicPartition, ticket: Ticket, offset: Offset, attempt: u32 },
     /// An answer for a lane; its ticket tells the lane from an earlier one of the same partition.
     Fact { partition: TopicPartition, input: Input },
+    /// Partitions of the group have moved.
+    Rebalanced,
     /// Another worker is behind, and has claimed this one while it waited.
     Help(Box<Job>),
     /// End: no lane is left.
@@ -92,6 +97,8 @@ pub(super) struct Worker {
     pub(super) leaving: BTreeMap<TopicPartition, Leaving>,
     /// Partitions whose records in the batch in hand, or in that which comes next, were served before a seek.
     pub(super) outdated: BTreeSet<TopicPartition>,
+    /// How many elements of the queue must still be taken one by one.
+    pub(super) singly: usize,
     /// How many workers share the memory.
     pub(super) workers: usize,
     /// All workers, of which this one has the number `number`.
@@ -136,7 +143,7 @@ impl Worker {
                     std::thread::sleep(Duration::from_millis(5));
                 } else {
                     self.outdated.clear();
-                    self.consume(&mut batch, is_behind);
+                    self.consume(&mut batch, is_behind, lull.gathers());
                     self.crew.note_taken(self.number, batch.len(), clock::elapsed());
                     is_behind = batch.is_full();
                 }
@@ -149,7 +156,7 @@ impl Worker {
             next = self.take(&batch, next);
             if !away.is_empty() {
                 if !self.shared.budget.is_spent() {
-                    self.mailbox.queue.consume(Duration::ZERO, &mut coming);
+                    self.consume(&mut coming, true, false);
                     self.crew.note_taken(self.number, coming.len(), clock::elapsed());
                     is_behind = coming.is_full();
                     in_hand.grow(coming.bytes());
@@ -200,7 +207,8 @@ impl Worker {
                 drop(reply);
             }
             ToWorker::Seek { partition, ticket, offset, attempt } => {
-                if let Some(runner) = self.runners.get_mut(&partition) {
+                // One that nobody waits for, of a lane that is gone, must not drop what this lane has in hand.
+                if let Some(runner) = self.runners.get_mut(&partition).filter(|runner| runner.awaits(ticket)) {
                     // What is left of the batch in hand was served from somewhere else.
                     self.outdated.insert(partition);
                     runner.seek(ticket, offset, attempt);
@@ -211,20 +219,42 @@ impl Worker {
                     runner.tell(input);
                 }
             }
+            ToWorker::Rebalanced => self.runners.values_mut().for_each(Runner::expect_end_again),
             ToWorker::Help(job) => job.run(),
             ToWorker::End => {}
         }
     }
 
     /// Takes records from the queue; others may claim this worker while there are none.
-    fn consume(&self, batch: &mut Batch, is_behind: bool) {
+    fn consume(&mut self, batch: &mut Batch, is_behind: bool, are_few: bool) {
+        let taking = if are_few { Taking::Singly } else { self.taking() };
+        let queue = &self.mailbox.queue;
         if is_behind {
             // There are more for sure: nobody should think that this worker waits. If there are none all the same, it waits the next time,
             // when it has looked into its mailbox: whatever was to end this wait has perhaps ended the look.
-            self.mailbox.queue.consume(Duration::ZERO, batch);
+            queue.consume(Duration::ZERO, batch, taking);
         } else {
-            self.crew.while_waiting(self.number, || self.mailbox.queue.consume(WAIT, batch));
+            self.crew.while_waiting(self.number, || queue.consume(WAIT, batch, taking));
         }
+        self.singly = self.singly.saturating_sub(batch.len());
+    }
+
+    /// Returns how the next records are to be taken: together, if there are many in some log, and none ends among them by what is known.
+    fn taking(&mut self) -> Taking {
+        // New records and the end behind them may be there by now.
+        self.runners.values_mut().filter(|runner| runner.stands_at_end()).for_each(Runner::look_ahead);
+        let reach = |runner: &Runner| runner.reach(FAR);
+        let are_many = self.runners.values().map(reach).try_fold(false, |are_many, reach| match reach {
+            Reach::Near => None,
+            Reach::Quiet => Some(are_many),
+            Reach::Far => Some(true),
+        });
+        if self.singly == 0 && are_many != Some(true) {
+            // Ends that have been told by now are in the queue, and later ones are where the logs end now, or beyond.
+            self.runners.values_mut().for_each(Runner::look_ahead);
+            self.singly = self.mailbox.queue.len().max(1);
+        }
+        if self.singly == 0 { Taking::Together } else { Taking::Singly }
     }
 
     fn assign(&mut self, partition: TopicPartition, topic: &Arc<Topic>, committed: Committed) {

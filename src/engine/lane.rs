@@ -366,6 +366,12 @@ impl Lane {
         matches!(self.phase, Phase::Running)
     }
 
+    /// Whether the [`Action::Start`] with this ticket is the last thing that was asked for, and has not been answered.
+    #[must_use]
+    pub fn awaits_start(&self, ticket: Ticket) -> bool {
+        matches!(&self.phase, Phase::Recovering(recovery) if recovery.awaits_start(ticket))
+    }
+
     /// Whether the lane cannot go on by itself.
     #[must_use]
     pub const fn is_stopped(&self) -> bool {

@@ -18,10 +18,24 @@ use rdkafka::bindings as rd;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use batch::MOST_BYTES;
 pub use batch::{Batch, Content, Message, Run};
 
 type Handle = NonNull<rd::rd_kafka_queue_t>;
+
+/// The most messages that are taken by one call: their sizes are learnt afterwards.
+const MOST_TOGETHER: usize = 32;
+
+/// How messages are taken from a [`Queue`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taking {
+    /// One by one: each asks the clock twice, and takes four locks.
+    Singly,
+    /// Many by one call, which costs half as much CPU. But `rd_kafka_consume_batch_queue` takes the end of a log for a record when it notes
+    /// how far it has read (`rd_kafka_q_serve_rkmessages`). A rebalance pauses and resumes the partitions that stay, from where it noted: one
+    /// record would be skipped, or the partition would be read beyond its end and stop. So an end that comes in this way is a
+    /// [`Content::EndAmongOthers`], and whoever reads the partition must seek.
+    Together,
+}
 
 /// A queue of librdkafka that belongs to a client: partitions are forwarded to it, events are read from it.
 ///
@@ -72,25 +86,55 @@ impl<C: ConsumerContext + 'static> Queue<C> {
     }
 
     /// Waits up to `timeout` for a record, and returns it in `batch` with those that are there behind it, until it is full.
-    ///
-    /// One by one: `rd_kafka_consume_batch_queue` takes the log's end for a record when it notes how far it has read. A rebalance pauses
-    /// and resumes the partitions that stay, from where it noted: one record would be skipped, or the partition would be read beyond its
-    /// end and stop.
-    pub fn consume(&self, timeout: Duration, batch: &mut Batch) {
+    pub fn consume(&self, timeout: Duration, batch: &mut Batch, taking: Taking) {
         batch.clear();
         let mut timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-        while let Some(place) = batch.messages.get_mut(batch.count).filter(|_| batch.bytes < MOST_BYTES) {
-            // SAFETY: the queue lives; what it returns is null, or a message that we own.
-            let message = unsafe { rd::rd_kafka_consume_queue(self.queue.as_ptr(), timeout_ms) };
-            if message.is_null() {
+        loop {
+            // (The first one, which may be waited for, says how large they are.)
+            let places = batch.room(match taking {
+                Taking::Singly => 1,
+                Taking::Together => MOST_TOGETHER,
+            });
+            let wanted = places.len();
+            let taken = match places {
+                [] => return,
+                [place] => self.take_one(timeout_ms, place),
+                places => self.take_together(places),
+            };
+            batch.add(taken, wanted > 1);
+            if taken < wanted {
                 return;
             }
-            *place = message;
-            batch.count += 1;
-            // SAFETY: a message that we own, and have just seen not to be null.
-            batch.bytes += batch::size(unsafe { &*message });
             timeout_ms = 0;
         }
+    }
+
+    /// Returns how many messages were put into `place`.
+    fn take_one(&self, timeout_ms: i32, place: &mut *mut rd::rd_kafka_message_t) -> usize {
+        // SAFETY: the queue lives; what it returns is null, or a message that we own.
+        *place = unsafe { rd::rd_kafka_consume_queue(self.queue.as_ptr(), timeout_ms) };
+        usize::from(!place.is_null())
+    }
+
+    /// Returns how many messages were put into `places`.
+    fn take_together(&self, places: &mut [*mut rd::rd_kafka_message_t]) -> usize {
+        // SAFETY: the queue lives, and so many messages have a place; those that are put there are ours.
+        let taken =
+            unsafe { rd::rd_kafka_consume_batch_queue(self.queue.as_ptr(), 0, places.as_mut_ptr(), places.len()) };
+        usize::try_from(taken).unwrap_or(0)
+    }
+
+    /// Returns how many messages and events there are to take.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        // SAFETY: the queue lives.
+        unsafe { rd::rd_kafka_queue_length(self.queue.as_ptr()) }
+    }
+
+    /// Whether there is nothing to take.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Makes a [`Queue::consume`] that waits return at once.
@@ -193,7 +237,8 @@ pub fn generation<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> i32 {
     }
 }
 
-/// Returns the log's first offset and its end as the client last heard of them, without asking the broker; `None` if it has not.
+/// Returns the log's first offset and its end as the client last heard of them, without asking the broker; `None` if it has not. Records of an
+/// open transaction are before that end (the high watermark), and yet cannot be read.
 #[must_use]
 pub fn known_watermarks<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,

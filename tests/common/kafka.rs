@@ -18,6 +18,7 @@ use rdkafka::{
     consumer::{BaseConsumer, CommitMode, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
     message::OwnedMessage,
+    producer::{BaseProducer, BaseRecord, Producer},
 };
 use tempfile::TempDir;
 
@@ -507,6 +508,23 @@ impl KafkaCluster {
         let args = ["--brokers", &self.bootstrap(), "--topic", topic, file.to_str().unwrap()];
         let said = python("produce_raw.py", &args);
         said.lines().map(|line| serde_json::from_str::<(i32, i64)>(line).unwrap()).collect()
+    }
+
+    /// Produces `count` records to each of the first `partitions` in one transaction, and aborts it: offsets that no reader of what is committed
+    /// ever sees.
+    pub fn produce_and_abort(&self, topic: &str, partitions: i32, count: usize) {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.bootstrap()).set("transactional.id", format!("{topic}-aborted"));
+        let producer: BaseProducer = config.create().unwrap();
+        producer.init_transactions(READY).unwrap();
+        producer.begin_transaction().unwrap();
+        for partition in 0..partitions {
+            for _ in 0..count {
+                producer.send(BaseRecord::<(), str>::to(topic).partition(partition).payload("aborted")).unwrap();
+            }
+            producer.flush(READY).unwrap();
+        }
+        producer.abort_transaction(READY).unwrap();
     }
 
     /// A group's offsets and lag, as Kafka's own command line tool tells them to an operator; empty for no such group.

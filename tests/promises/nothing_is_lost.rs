@@ -86,6 +86,30 @@ fn instances_that_crash_leave_and_join_lose_and_double_nothing() {
     job.check();
 }
 
+/// Offsets of an aborted transaction are missing at each log's end, so that it comes among records when it is not expected. Then partitions that
+/// stay are read on while others move, and there are new records.
+#[test]
+fn a_log_that_ends_among_records_is_read_on_where_it_ended() {
+    let job = Job::new("aborted", 4);
+    job.produce(":10000");
+    job.kafka.produce_and_abort(&job.topic, job.partitions, 10_000);
+    let flags = ["--workers", "1", "--commit-interval", "500ms", "--log", "info,streams_to_parquet::app=debug"];
+    let mut stays = job.start(&flags);
+    stays.wait_for_metric("records_total", |records| records == 10_000.0);
+    assert!(stays.process.stderr().contains("the log's end was among other records"), "{}", stays.process.stderr());
+
+    let mut producer = job.produce_slowly("10000:", 4_000);
+    let mut newcomer = job.start(&flags);
+    newcomer.wait_for_metric("assigned_partitions", |partitions| partitions == 2.0);
+    producer.succeed(PATIENCE);
+    for member in [stays, newcomer] {
+        assert!(!member.process.stderr().contains("cannot be read on"));
+        member.stop();
+    }
+    job.run_until_end();
+    job.check();
+}
+
 /// The instance stands still while Kafka deletes what it has not read: its fetch fails when it wakes up.
 #[test]
 fn what_kafka_deleted_under_way_is_counted_and_reading_goes_on_behind_it() {

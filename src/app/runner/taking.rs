@@ -3,6 +3,7 @@
 use std::iter::Peekable;
 
 use super::Runner;
+use crate::app::horizon::Reach;
 use crate::app::rows::Taken;
 use crate::app::sheet::Sheet;
 use crate::engine::event::Input;
@@ -20,7 +21,7 @@ impl Runner {
                     let took = self.rows.take(&mut self.lane, &self.metrics, &mut messages);
                     self.note(took)
                 }
-                Received::End | Received::Error(_) => self.event(&mut messages),
+                Received::End | Received::EndAmongOthers | Received::Error(_) => self.event(&mut messages),
             };
             if took == 0 {
                 self.tell(Input::Flush);
@@ -41,7 +42,7 @@ impl Runner {
                     let took = self.rows.take_helped(&mut self.lane, &self.metrics, &mut messages, with);
                     self.note(took);
                 }
-                Received::End | Received::Error(_) => {
+                Received::End | Received::EndAmongOthers | Received::Error(_) => {
                     self.event(&mut messages);
                 }
             }
@@ -67,6 +68,34 @@ impl Runner {
         self.rows.give_back(helper, sheet);
     }
 
+    /// Whether all is read up to the end that librdkafka told last.
+    pub(in crate::app) fn stands_at_end(&self) -> bool {
+        self.horizon.told() == Some(self.lane.position())
+    }
+
+    /// Looks where the log ends, as far as is known without asking the broker.
+    pub(in crate::app) fn look_ahead(&mut self) {
+        self.horizon.look(self.io.known_end());
+    }
+
+    /// Notes that the group's partitions have moved: those that stay are fetched anew.
+    pub(in crate::app) const fn expect_end_again(&mut self) {
+        self.horizon.expect_again();
+    }
+
+    /// Returns how far the log's end is, if `records` are taken next.
+    pub(in crate::app) fn reach(&self, records: usize) -> Reach {
+        if self.finishing || self.lane.is_stopped() {
+            return Reach::Quiet;
+        }
+        self.lane.reads_from().map_or(Reach::Near, |position| self.horizon.reach(position, records))
+    }
+
+    /// Whether a bounded run wants nothing more of this partition.
+    fn is_all_read(&self) -> bool {
+        self.finishing || self.end.is_some_and(|end| self.lane.position() >= end)
+    }
+
     /// Returns how many records were taken.
     fn note(&self, Taken { records, value_bytes, failed }: Taken) -> usize {
         self.metrics.bytes.inc_by(u64::try_from(value_bytes).unwrap_or(0));
@@ -83,8 +112,25 @@ impl Runner {
         match content {
             Received::Record { .. } => {}
             Received::End => {
-                self.log_end = Some(offset);
+                self.horizon.hear(offset);
                 self.tell(Input::AtEnd { offset });
+            }
+            Received::EndAmongOthers => {
+                self.horizon.meet(offset);
+                self.tell(Input::AtEnd { offset });
+                if !self.is_all_read() {
+                    tracing::debug!(
+                        topic = %self.partition.topic, partition = %self.partition.partition, end = %offset, horizon = ?self.horizon,
+                        "the log's end was among other records; fetching again from the position"
+                    );
+                    self.tell(Input::Interrupted);
+                }
+            }
+            Received::Error(code) if self.is_all_read() => {
+                tracing::debug!(
+                    topic = %self.partition.topic, partition = %self.partition.partition, %code,
+                    "the partition cannot be read on, and need not be"
+                );
             }
             Received::Error(code) => {
                 tracing::warn!(

@@ -22,6 +22,13 @@ pub(super) struct Recovery {
     again_at_ms: Option<u64>,
 }
 
+impl Recovery {
+    /// Whether the [`Action::Start`] with this ticket has not been answered.
+    pub(super) fn awaits_start(&self, ticket: Ticket) -> bool {
+        matches!(self.step, Step::Start { .. }) && self.ticket == ticket
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Step {
     List {

@@ -9,7 +9,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use super::bytes;
 
 /// The size of keys and values at which a batch is full, whatever its capacity, in bytes.
-pub(super) const MOST_BYTES: usize = 4 << 20;
+const MOST_BYTES: usize = 4 << 20;
 
 /// Records (and partition events) as librdkafka handed them over. Their bytes are librdkafka's own, and live as long as they stay here.
 #[derive(Debug)]
@@ -18,6 +18,10 @@ pub struct Batch {
     pub(super) count: usize,
     /// The size of all keys and values.
     pub(super) bytes: usize,
+    /// The largest size of a key and its value.
+    largest: usize,
+    /// An end of a log was taken together with others.
+    has_end_among_others: bool,
 }
 
 // SAFETY: the messages are owned by the batch alone, and librdkafka lets any thread read and destroy them.
@@ -32,6 +36,7 @@ pub struct Run<'a> {
     pub partition: i32,
     /// At least one; all of them valid.
     messages: &'a [*mut rd::rd_kafka_message_t],
+    has_end_among_others: bool,
 }
 
 impl<'a> Run<'a> {
@@ -51,7 +56,12 @@ impl<'a> Run<'a> {
     pub fn iter(&self) -> impl Iterator<Item = Message<'a>> {
         self.messages.iter().filter_map(|message| {
             // SAFETY: the pointers are messages of a batch that is borrowed for `'a`.
-            unsafe { message.as_ref().map(|message| read(message)) }
+            let message = unsafe { message.as_ref().map(|message| read(message)) };
+            message.map(|message| match message.content {
+                // Which of several it was is not known.
+                Content::End if self.has_end_among_others => Message { content: Content::EndAmongOthers, ..message },
+                Content::Record { .. } | Content::End | Content::EndAmongOthers | Content::Error(_) => message,
+            })
         })
     }
 }
@@ -79,6 +89,8 @@ pub enum Content<'a> {
     },
     /// The log's end.
     End,
+    /// The log's end, taken together with others: librdkafka may have noted it as a record ([`super::Taking::Together`]).
+    EndAmongOthers,
     /// The partition cannot be read.
     Error(RDKafkaErrorCode),
 }
@@ -87,7 +99,34 @@ impl Batch {
     /// Returns a batch with room for `capacity` records.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { messages: vec![ptr::null_mut(); capacity], count: 0, bytes: 0 }
+        Self { messages: vec![ptr::null_mut(); capacity], count: 0, bytes: 0, largest: 0, has_end_among_others: false }
+    }
+
+    /// Returns the places for the next messages: `most`, or as many as there is room for if they are as large as the largest before. One, if
+    /// there is none before.
+    pub(super) fn room(&mut self, most: usize) -> &mut [*mut rd::rd_kafka_message_t] {
+        let bytes_left = MOST_BYTES.saturating_sub(self.bytes);
+        if bytes_left == 0 {
+            return &mut [];
+        }
+        let fit = if self.count == 0 { 1 } else { (bytes_left / self.largest.max(1)).max(1) };
+        let left = self.messages.get_mut(self.count..).unwrap_or_default();
+        let most = most.min(fit).min(left.len());
+        &mut left[..most]
+    }
+
+    /// Adds the messages that were put into the next `count` places.
+    pub(super) fn add(&mut self, count: usize, is_together: bool) {
+        let added = self.messages.iter().skip(self.count).take(count);
+        for message in added {
+            // SAFETY: a message that we own from now on.
+            if let Some(message) = unsafe { message.as_ref() } {
+                self.bytes += size(message);
+                self.largest = self.largest.max(size(message));
+                self.has_end_among_others |= is_together && is_end(message);
+            }
+        }
+        self.count += count;
     }
 
     /// Returns how many there are.
@@ -118,7 +157,8 @@ impl Batch {
         let bytes = messages.iter().filter_map(view).map(size).sum();
         self.count -= messages.len();
         self.bytes -= bytes;
-        Self { count: messages.len(), messages, bytes }
+        let (largest, has_end_among_others) = (self.largest, self.has_end_among_others);
+        Self { count: messages.len(), messages, bytes, largest, has_end_among_others }
     }
 
     /// Returns the size of all keys and values, in bytes.
@@ -143,6 +183,7 @@ impl Batch {
             topic: topic.to_str().unwrap_or(""),
             partition: first.partition,
             messages: messages.get(..length).unwrap_or_default(),
+            has_end_among_others: self.has_end_among_others,
         })
     }
 
@@ -163,7 +204,7 @@ impl Batch {
             unsafe { rd::rd_kafka_message_destroy(*message) };
             *message = ptr::null_mut();
         }
-        (self.count, self.bytes) = (0, 0);
+        (self.count, self.bytes, self.largest, self.has_end_among_others) = (0, 0, 0, false);
     }
 }
 
@@ -174,8 +215,12 @@ impl Drop for Batch {
 }
 
 /// Returns the size of key and value.
-pub(super) const fn size(message: &rd::rd_kafka_message_t) -> usize {
+const fn size(message: &rd::rd_kafka_message_t) -> usize {
     message.key_len.saturating_add(message.len)
+}
+
+fn is_end(message: &rd::rd_kafka_message_t) -> bool {
+    message.err == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF
 }
 
 /// Views a message.

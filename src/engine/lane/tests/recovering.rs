@@ -112,6 +112,21 @@ fn an_interrupted_lane_takes_no_record_until_it_has_started_anew() {
 }
 
 #[test]
+fn a_start_is_awaited_until_it_is_answered_or_another_is_asked_for() {
+    let mut bench = Bench::fresh(config());
+    bench.tell(Input::Interrupted);
+    let Some(Action::Start { ticket: first, offset }) = bench.ask() else { panic!("starts anew") };
+    assert!(bench.lane.awaits_start(first));
+    bench.tell(Input::Started { ticket: first });
+    assert!(!bench.lane.awaits_start(first), "it has been answered");
+    bench.tell(Input::Interrupted);
+    let Some(Action::Start { ticket: second, .. }) = bench.ask() else { panic!("starts anew") };
+    assert!(bench.lane.awaits_start(second) && !bench.lane.awaits_start(first));
+    let other = Bench::recovering(config(), Committed::Nothing, &state(1, offset.0));
+    assert!(!other.lane.awaits_start(second), "a lane that loads its log awaits none");
+}
+
+#[test]
 fn an_accepted_offset_that_is_forgotten_would_be_accepted_again() {
     let forgetful = LaneConfig {
         on_foreign_offset: ForeignOffsetPolicy::Accept,
