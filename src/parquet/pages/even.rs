@@ -35,10 +35,8 @@ const GRAM: usize = 6;
 const MOST_ALIKE: usize = 4;
 /// Nor if more than one of so many repeats what the text before it repeats: a general compressor takes such runs together.
 const MOST_IN_RUNS: usize = 16;
-/// One of this many texts is counted, and more if texts are few: bytes that are rare have a longer code than they could have.
-const COUNTED: usize = 4;
-/// Of so many texts all are.
-const FEW_TEXTS: usize = 1_000;
+/// Between so many texts and twice as many are counted: bytes that are rare have a longer code than they could have.
+const COUNTED: usize = 1_000;
 
 /// With which a frame begins.
 const MAGIC: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
@@ -340,10 +338,11 @@ fn are_alike(texts: &[&[u8]]) -> bool {
 
 fn counts(texts: &[&[u8]]) -> huffman::Counts {
     let mut counts = [0; huffman::SYMBOLS];
-    let step = if texts.len() <= FEW_TEXTS { 1 } else { COUNTED };
-    for byte in texts.iter().step_by(step).flat_map(|text| *text) {
-        if let Some(count) = counts.get_mut(usize::from(*byte)) {
-            *count += 1;
+    for text in texts.iter().step_by((texts.len() / COUNTED).max(1)) {
+        for byte in *text {
+            if let Some(count) = counts.get_mut(usize::from(*byte)) {
+                *count += 1;
+            }
         }
     }
     counts
