@@ -24,7 +24,7 @@ const FIXED: [(&str, &str, &str); 5] = [
 ];
 
 /// Defaults of ours, which `-X` may change.
-const DEFAULTS: [(&str, &str); 8] = [
+const DEFAULTS: [(&str, &str); 9] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
     ("session.timeout.ms", "45000"),
     // 1000, librdkafka's default, makes a consumer that is faster than the fetcher wait a second at a time.
@@ -34,11 +34,18 @@ const DEFAULTS: [(&str, &str); 8] = [
     ("fetch.wait.max.ms", "50"),
     // 1, librdkafka's default, has a steady stream come in as many answers as the producers send requests: it takes a quarter more CPU.
     ("fetch.min.bytes", "262144"),
+    // 50 MB, librdkafka's default, are up to 1 MiB of each partition, in memory that is new for each answer: it takes 4 % more CPU. A broker that is
+    // so far away that one answer takes tens of milliseconds wants more.
+    (FETCH_MAX_BYTES, "1000000"),
     // What brokers may collect of clients (KIP-714) has each record that is taken from a queue counted, under a lock that all workers share.
     ("enable.metrics.push", "false"),
     ("topic.metadata.refresh.interval.ms", "30000"),
     ("client.id", "streams-to-parquet"),
 ];
+
+const FETCH_MAX_BYTES: &str = "fetch.max.bytes";
+/// With a larger one of these librdkafka refuses a smaller `fetch.max.bytes`; without that it chooses one that is large enough.
+const MESSAGE_MAX_BYTES: &str = "message.max.bytes";
 
 /// What the broker decides under KIP-848 (`group.protocol=consumer`); librdkafka then refuses them, of any client with a group's name.
 const DECIDED_BY_THE_BROKER: [&str; 2] = ["partition.assignment.strategy", "session.timeout.ms"];
@@ -71,7 +78,9 @@ pub fn reader_config(given: &ClientConfig, group: &str) -> ClientConfig {
     let mut config = given.clone();
     let broker_decides = given.get("group.protocol") == Some("consumer");
     for (key, value) in DEFAULTS.into_iter().chain([("group.id", group)]) {
-        if given.get(key).is_none() && !(broker_decides && DECIDED_BY_THE_BROKER.contains(&key)) {
+        let decided = broker_decides && DECIDED_BY_THE_BROKER.contains(&key)
+            || key == FETCH_MAX_BYTES && given.get(MESSAGE_MAX_BYTES).is_some();
+        if given.get(key).is_none() && !decided {
             config.set(key, value);
         }
     }
@@ -119,6 +128,16 @@ mod tests {
             let made = BaseConsumer::<rdkafka::consumer::DefaultConsumerContext>::from_config(&config);
             assert!(made.is_ok(), "{}", made.err().map(|error| error.to_string()).unwrap_or_default());
         }
+    }
+
+    #[test]
+    fn larger_messages_are_taken_without_a_word_on_fetching() {
+        let mut given = ClientConfig::new();
+        given.set(MESSAGE_MAX_BYTES, "5000000");
+        let config = reader_config(&given, "group");
+        assert!(BaseConsumer::<rdkafka::consumer::DefaultConsumerContext>::from_config(&config).is_ok());
+        assert_eq!(config.get(FETCH_MAX_BYTES), None);
+        assert_eq!(reader_config(&ClientConfig::new(), "group").get(FETCH_MAX_BYTES), Some("1000000"));
     }
 
     #[test]

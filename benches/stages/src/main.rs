@@ -70,7 +70,7 @@ fn read(flags: &Flags, most: usize, mut each: impl FnMut(&BorrowedMessage<'_>)) 
     config.set("bootstrap.servers", &flags.brokers).set("group.id", "reads-alone");
     // As the run that it is compared with; with librdkafka's default of a second, a quick reader waits most of the time.
     config.set("fetch.queue.backoff.ms", "20").set("fetch.wait.max.ms", "50").set("fetch.min.bytes", "262144");
-    config.set("enable.metrics.push", "false");
+    config.set("fetch.max.bytes", "1000000").set("enable.metrics.push", "false");
     config.set("enable.auto.commit", "false").set("enable.partition.eof", "true");
     let consumer: BaseConsumer = config.create()?;
     let metadata = consumer.fetch_metadata(Some(&flags.topic), Duration::from_secs(10))?;
