@@ -87,6 +87,7 @@ impl Group {
     }
 
     fn note(&self, partitions: &[TopicPartition], kind: Rebalance) {
+        // Partitions that stay are paused and resumed meanwhile: the ends of their logs are told once more.
         lock(&self.workers).iter().for_each(|worker| worker.send(ToWorker::Rebalanced));
         let mut assigned = lock(&self.assigned);
         for partition in partitions {
